@@ -1,0 +1,54 @@
+# The two commands a reader needs are `make run` and `make test`; both set up everything they need.
+SHELL := /bin/sh
+PYTHON ?= python3.13
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run serve test check format lock clean python
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+run: $(READY) ## Do the main job against the sandbox and show what became of each request
+	@$(BIN)/python -m sandbox run
+
+serve: $(READY) ## Leave the sandbox up and print its addresses, until Ctrl-C
+	@$(BIN)/python -m sandbox serve
+
+test: $(READY) ## Run all tests
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## Lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## Pin the dependencies again, with hashes
+	$(BIN)/python -m pip --quiet install uv
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 --custom-compile-command 'make lock' -o requirements.txt requirements.in
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --custom-compile-command 'make lock' -o requirements-dev.txt requirements-dev.in
+
+clean: ## Remove what the other commands made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .sandbox
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \
+	  echo 'mfa-reset needs Python 3.13, and "$(PYTHON)" is not one.' >&2; \
+	  echo 'Install it (Debian 13, Ubuntu 25.04: apt install python3.13 python3.13-venv; pyenv: pyenv install 3.13;' >&2; \
+	  echo 'macOS: brew install python@3.13), or name yours: make PYTHON=/path/to/python3.13 …' >&2; \
+	  exit 1; }
+	@command -v cc >/dev/null 2>&1 || { \
+	  echo 'mfa-reset needs a C compiler for the sandbox (Debian, Ubuntu: apt install gcc python3.13-dev).' >&2; exit 1; }
+
+$(READY): requirements-dev.txt | python
+	@echo 'Setting up $(VENV) (about a minute, once) ...'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements-dev.txt
+	@touch $@
