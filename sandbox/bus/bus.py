@@ -1,0 +1,144 @@
+"""The bus as a test or a developer holds it: started, stopped, looked into, disturbed."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from threading import RLock
+from typing import TYPE_CHECKING, Self
+
+from sandbox.bus.broker import Broker
+from sandbox.bus.entities import Entities, Namespace
+from sandbox.bus.faults import DelayAnswer, LoseAnswer, Refuse
+from sandbox.bus.message import view
+from sandbox.bus.queue import Options
+from sandbox.bus.server import HOST, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from sandbox.bus.faults import Fault
+    from sandbox.bus.message import Message
+
+
+def _machine_time() -> datetime:
+    return datetime.now(UTC)
+
+
+class Bus:
+    """A Service Bus namespace on 127.0.0.1, for ``with``: ready when entered, stopped and joined at exit.
+
+    The state belongs to one thread while the bus runs; each method here may be called from any thread: it hands its
+    work to that thread and waits for it, or, while the bus is stopped, does it itself, one caller at a time.
+    ``now`` is called in the bus's thread and gives aware times; locks, schedules and expiry follow it within 50 ms.
+    """
+
+    def __init__(  # noqa: PLR0913 - what an administrator sets, each with its default
+        self,
+        queues: Iterable[str] = (),
+        topics: Mapping[str, Iterable[str]] | None = None,
+        *,
+        port: int = 0,
+        lock_seconds: float = 300,
+        max_delivery_count: int = 5,
+        dead_letter_on_expiry: bool = False,
+        duplicate_window_seconds: float = 0,
+        now: Callable[[], datetime] = _machine_time,
+    ) -> None:
+        options = Options(lock_seconds, max_delivery_count, dead_letter_on_expiry, duplicate_window_seconds)
+        named = {name: tuple(subscriptions) for name, subscriptions in (topics or {}).items()}
+        self._broker = Broker(Namespace(Entities(tuple(queues), named, options)), now)
+        self._failures: list[BaseException] = []
+        self._turn = RLock()
+        self._port = port
+        self._server: Server | None = None
+        self._reservation: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._give_port_up()
+        if kind is None and self._failures:
+            raise BaseExceptionGroup("the bus failed", self._failures)
+
+    @property
+    def connection_string(self) -> str:
+        """What clients connect with; the key is not looked at. The port is known after the first start."""
+        endpoint = f"Endpoint=sb://{HOST}:{self._port};SharedAccessKeyName=sandbox;SharedAccessKey=sandbox"
+        return f"{endpoint};UseDevelopmentEmulator=true"
+
+    def start(self) -> None:
+        """Serve, on the same port as before; nothing when it serves already."""
+        with self._turn:
+            if self._server is None:
+                self._give_port_up()
+                self._server = Server(self._broker, self._port, self._failures)
+                self._port = self._server.port
+
+    def stop(self) -> None:
+        """Break all connections and refuse new ones. Messages, locks and ordered faults stay as they are."""
+        with self._turn:
+            if self._server is not None:
+                self._server.stop()
+                self._server = None
+                self._keep_port()
+
+    def peek(self, entity: str) -> tuple[Message, ...]:
+        """Give what waits in ``queue``, ``queue/$DeadLetterQueue``, ``topic/Subscriptions/sub`` …, in order.
+
+        All states are in it: visible, locked, scheduled, deferred. UnknownEntityError, a LookupError, for a wrong name;
+        NotAllowedError for a topic, which keeps nothing.
+        """
+
+        def look() -> tuple[Message, ...]:
+            self._broker.namespace.advance(self._broker.now())
+            return tuple(map(view, self._broker.namespace.find_source(entity).peek()))
+
+        return self._call(look)
+
+    def refuse_sends(self, entity: str, condition: str = "com.microsoft:server-busy", times: int = 1) -> None:
+        """Answer the next sends to a queue or topic, scheduled ones too, with an AMQP condition and take nothing."""
+        self._order(entity, Refuse(condition), times)
+
+    def lose_answers(self, entity: str, times: int = 1) -> None:
+        """Take the next sends, but break the connection before each answer: the sender cannot know."""
+        self._order(entity, LoseAnswer(), times)
+
+    def delay_answers(self, entity: str, seconds: float, times: int = 1) -> None:
+        """Take the next sends, but answer each so many seconds of the machine's time later."""
+        self._order(entity, DelayAnswer(seconds), times)
+
+    def drop_connections(self) -> None:
+        """Break every connection that is open now; new ones are served."""
+        self._call(self._broker.drop_connections)
+
+    def clear_faults(self) -> None:
+        """Forget the ordered faults that have not struck yet."""
+        self._call(self._broker.faults.clear)
+
+    def _order(self, entity: str, fault: Fault, times: int) -> None:
+        def add() -> None:
+            self._broker.faults.add(self._broker.namespace.find_target(entity).path, fault, times)
+
+        self._call(add)
+
+    def _call[T](self, work: Callable[[], T]) -> T:
+        with self._turn:
+            return work() if self._server is None else self._server.call(work)
+
+    def _keep_port(self) -> None:
+        """Hold the port, without listening, so that nobody else gets it while the bus is stopped."""
+        self._reservation = socket.socket()
+        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reservation.bind((HOST, self._port))
+
+    def _give_port_up(self) -> None:
+        if self._reservation is not None:
+            self._reservation.close()
+            self._reservation = None

@@ -1,0 +1,61 @@
+"""Faults to order: sends that are refused, answers that are lost or late."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.exceptions import ServiceBusError, ServiceBusServerBusyError
+
+if TYPE_CHECKING:
+    from tests.sandbox.bus.conftest import Line
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("bus")]
+
+
+async def test_send_when_refused_to_order_then_client_hears_the_condition(line: Line) -> None:
+    """So many sends are refused, scheduled ones too, and nothing is kept of them; then all is well."""
+    line.bus.refuse_sends(line.name, "com.microsoft:server-busy", times=3)
+    await line.sender.send_messages(ServiceBusMessage("fourth try"))
+    assert len(line.bus.peek(line.name)) == 1
+    line.bus.refuse_sends(line.name, times=10)
+    with pytest.raises(ServiceBusServerBusyError):
+        await line.sender.send_messages(ServiceBusMessage("never"))
+    with pytest.raises(ServiceBusServerBusyError):
+        await line.sender.schedule_messages(ServiceBusMessage("never"), line.bus.peek(line.name)[0].enqueued_at)
+    line.bus.clear_faults()
+    await line.sender.send_messages(ServiceBusMessage("last"))
+    assert [m.body for m in line.bus.peek(line.name)] == [b"fourth try", b"last"]
+
+
+async def test_send_when_answer_is_lost_then_client_sends_twice(line: Line) -> None:
+    """The sender cannot know that the first one arrived: the queue holds both, under one message id."""
+    line.bus.lose_answers(line.name)
+    await line.sender.send_messages(ServiceBusMessage("x", message_id="one"))
+    assert [m.message_id for m in line.bus.peek(line.name)] == ["one", "one"]
+
+
+async def test_schedule_when_answer_is_lost_then_the_message_waits_all_the_same(line: Line) -> None:
+    """The effect of a lost answer stays, over the management node too."""
+    line.bus.lose_answers(line.name)
+    try:
+        async with asyncio.timeout(2):
+            await line.sender.schedule_messages(ServiceBusMessage("x"), line.clock())
+    except (TimeoutError, ServiceBusError):
+        pass
+    assert line.bus.peek(line.name)[0].body == b"x"
+
+
+async def test_send_when_answer_is_delayed_then_it_waits(line: Line) -> None:
+    """The message is there at once, the answer later."""
+    line.bus.delay_answers(line.name, seconds=0.4)
+    began = time.monotonic()
+    sending = asyncio.create_task(line.sender.send_messages(ServiceBusMessage("x")))
+    await asyncio.sleep(0.2)
+    assert len(line.bus.peek(line.name)) == 1
+    assert not sending.done()
+    await sending
+    assert 0.4 <= time.monotonic() - began < 5
