@@ -1,0 +1,126 @@
+"""Faults on demand: throttling, failures, delays and cut connections, for the n-th call that matches."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sandbox.tenant.exchange import Answer
+
+type Sleep = Callable[[float], Awaitable[None]]
+
+_DEFAULTS = {
+    400: ("BadRequest", "The request is not valid."),
+    401: ("InvalidAuthenticationToken", "Lifetime validation failed, the token is expired."),
+    403: ("accessDenied", "Request Authorization failed"),
+    404: ("resourceNotFound", "Resource not found."),
+    409: ("Conflict", "A conflicting object is present."),
+    429: ("TooManyRequests", "Too many requests. Try again later."),
+    500: ("InternalServerError", "An internal server error occurred."),
+    502: ("BadGateway", "The gateway received an invalid answer."),
+    503: ("ServiceUnavailable", "The service is unavailable."),
+    504: ("GatewayTimeout", "The request timed out."),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with calls that match; without `status` and `cut` a matching call is only delayed.
+
+    `method` and `path` (a regular expression searched in the decoded path with query) say which calls match. A fault
+    without a path matches calls to Graph only; the token endpoint's path is `/msi/token`. The first `skip` matching
+    calls pass, the next `times` are hit (None: all). `when` says whether delay and `status` come before the effect,
+    which then does not take place if there is a `status`, or after it. `cut` closes the connection without an answer,
+    before or after the effect. `retry_after` is sent as `Retry-After`, as it is. `body` replaces Graph's error shape.
+    """
+
+    method: str | None = None
+    path: str | None = None
+    skip: int = 0
+    times: int | None = 1
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    retry_after: int | str | None = None
+    delay_seconds: float = 0
+    cut: Literal["before", "after"] | None = None
+    when: Literal["before", "after"] = "before"
+    body: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.path or "")
+        except re.PatternError as error:
+            raise ValueError(f"The path is no regular expression: {error}") from None
+
+    def matches(self, method: str, path: str) -> bool:
+        """Say whether a call is one that this fault is about; the path is decoded and has the query."""
+        if self.method is not None and self.method.upper() != method:
+            return False
+        if self.path is None:
+            return path.startswith(("/v1.0/", "/beta/"))
+        return re.search(self.path, path) is not None
+
+    @property
+    def error(self) -> tuple[str, str]:
+        """Return code and message, those usual for the status where none are given."""
+        code, message = _DEFAULTS.get(self.status or 0, ("UnknownError", "An unknown error occurred."))
+        return self.code or code, self.message if self.message is not None else message
+
+
+@dataclass
+class _Armed:
+    fault: Fault
+    matched: int = 0
+
+    def hits(self) -> bool:
+        """Count a matching call; say whether it is one of those to be hit."""
+        self.matched += 1
+        if self.matched <= self.fault.skip:
+            return False
+        return self.fault.times is None or self.matched <= self.fault.skip + self.fault.times
+
+
+@dataclass
+class FaultList:
+    """The faults in force; of several that would hit a call the first added does, and only that one counts it."""
+
+    armed: list[_Armed] = field(default_factory=list)
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault in force, after those there are."""
+        self.armed.append(_Armed(fault))
+
+    def clear(self) -> None:
+        """Take every fault out of force."""
+        self.armed.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Return the fault that hits a call, None when it passes."""
+        for armed in self.armed:
+            if armed.fault.matches(method, path) and armed.hits():
+                return armed.fault
+        return None
+
+
+async def answer_under(
+    fault: Fault | None, respond: Callable[[], Answer], fail: Callable[[Fault], Answer], sleep: Sleep
+) -> Answer:
+    """Answer a call under a fault: `respond` makes the true answer and effect, `fail` the fault's answer."""
+    if fault is None:
+        return respond()
+    if fault.when == "before" and fault.delay_seconds:
+        await sleep(fault.delay_seconds)
+    if fault.cut == "before":
+        return Answer(0, cut=True)
+    if fault.when == "before" and fault.status is not None and fault.cut is None:
+        return fail(fault)
+    answer = respond()
+    if fault.when == "after" and fault.delay_seconds:
+        await sleep(fault.delay_seconds)
+    if fault.cut == "after":
+        return Answer(0, effect=answer.effect, cut=True)
+    if fault.status is None:
+        return answer
+    failed = fail(fault)
+    return Answer(failed.status, failed.body, failed.headers, effect=answer.effect)

@@ -1,0 +1,172 @@
+"""Groups and what a user is a member of."""
+
+from sandbox.tenant import permissions
+from sandbox.tenant.directory import AdministrativeUnit, Group, Json, User
+from sandbox.tenant.exchange import Answer, Request, bad_request, not_found
+from sandbox.tenant.membership import Container, Role, containers_of, groups_of, members_of
+from sandbox.tenant.pages import answer_page
+from sandbox.tenant.permissions import Service
+from sandbox.tenant.query import (
+    COLLECTION_OPTIONS,
+    ENTITY_OPTIONS,
+    PAGE_OPTIONS,
+    check_options,
+    is_advanced,
+    read_filter,
+    read_select,
+)
+from sandbox.tenant.routing import Route
+from sandbox.tenant.users import get_user
+from sandbox.tenant.world import World
+
+_TYPE = "#microsoft.graph."
+_GROUP_DEFAULTS = ("id", "displayName", "description", "mail", "mailEnabled", "securityEnabled", "isAssignableToRole")
+_UNIT_DEFAULTS = ("id", "displayName", "description", "visibility")
+_ROLE_DEFAULTS = ("id", "displayName", "description", "roleTemplateId")
+_USER_DEFAULTS = ("id", "displayName", "mail", "userPrincipalName")
+_GROUP_PROPERTIES = frozenset(_GROUP_DEFAULTS) | {"groupTypes", "onPremisesSyncEnabled", "createdDateTime"}
+_ANY_PROPERTIES = _GROUP_PROPERTIES | frozenset(_UNIT_DEFAULTS) | frozenset(_ROLE_DEFAULTS) | {"userPrincipalName"}
+_READ_GROUPS = permissions.directory(
+    "GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.Read.All", "Directory.Read.All"
+)
+_UNIT_READERS = frozenset({"AdministrativeUnit.Read.All", "Directory.Read.All"})
+_ROLE_READERS = frozenset({"RoleManagement.Read.Directory", "Directory.Read.All"})
+
+
+def _group_properties(group: Group) -> Json:
+    return {
+        "id": group.id,
+        "displayName": group.display_name,
+        "description": None,
+        "mail": None,
+        "mailEnabled": False,
+        "securityEnabled": group.security_enabled,
+        "isAssignableToRole": group.assignable,
+        "groupTypes": [],
+        "onPremisesSyncEnabled": None,
+        "createdDateTime": "2023-03-01T08:00:00Z",
+    }
+
+
+def render_group(group: Group, names: tuple[str, ...] | None, *, typed: bool) -> Json:
+    """Return a group's selected properties; one that may not be read shows its type and id, the rest null."""
+    properties = _group_properties(group)
+    entity = {name: properties[name] for name in names or _GROUP_DEFAULTS if name in properties}
+    if group.unreadable:
+        entity = dict.fromkeys(entity, None) | {"id": group.id}
+    return ({"@odata.type": f"{_TYPE}group"} if typed or group.unreadable else {}) | entity
+
+
+def render_container(container: Container, names: tuple[str, ...] | None, roles: frozenset[str]) -> Json:
+    """Return a membership; of what the caller's app roles do not let it read only type and id, the rest null."""
+    match container:
+        case Group():
+            return render_group(container, names, typed=True)
+        case AdministrativeUnit():
+            type_name, defaults, readers = "administrativeUnit", _UNIT_DEFAULTS, _UNIT_READERS
+            properties: Json = {"displayName": container.display_name, "description": None, "visibility": None}
+        case Role():
+            type_name, defaults, readers = "directoryRole", _ROLE_DEFAULTS, _ROLE_READERS
+            properties = {"displayName": None, "description": None, "roleTemplateId": container.template_id}
+    readable = bool(readers & roles)
+    entity = {name: properties.get(name) if readable else None for name in names or defaults if name in defaults}
+    return {"@odata.type": f"{_TYPE}{type_name}"} | entity | {"id": container.id}
+
+
+def read_memberships(world: World, request: Request) -> Answer:
+    """`GET /users/{id}/transitiveMemberOf`: groups, administrative units and directory roles."""
+    return _answer_memberships(world, request, transitive=True)
+
+
+def read_direct_memberships(world: World, request: Request) -> Answer:
+    """`GET /users/{id}/memberOf`."""
+    return _answer_memberships(world, request, transitive=False)
+
+
+def _answer_memberships(world: World, request: Request, *, transitive: bool) -> Answer:
+    check_options(request, PAGE_OPTIONS)
+    names = read_select(request, _ANY_PROPERTIES, "directoryObject")
+    containers = containers_of(world.directory, get_user(world, request).id, transitive=transitive)
+    items = [render_container(container, names, request.roles) for container in containers]
+    return answer_page(world, request, items, "directoryObjects")
+
+
+def read_group_memberships(world: World, request: Request) -> Answer:
+    """`GET /users/{id}/transitiveMemberOf/microsoft.graph.group`: an advanced query, on every page."""
+    check_options(request, PAGE_OPTIONS)
+    if world.advanced_casts and not is_advanced(request):
+        raise bad_request("Unsupported Query. The cast needs ConsistencyLevel and $count.", "Request_UnsupportedQuery")
+    names = read_select(request, _GROUP_PROPERTIES, "group")
+    found = groups_of(world.directory, get_user(world, request).id)
+    return answer_page(world, request, [render_group(group, names, typed=False) for group in found], "groups")
+
+
+def get_group(world: World, request: Request) -> Group:
+    """Return the group that the address names; raise 404 without one."""
+    group_id = request.parameters["group"]
+    group = world.directory.groups.get(group_id.casefold())
+    if group is None:
+        raise not_found(group_id)
+    return group
+
+
+def read_one(world: World, request: Request) -> Answer:
+    """`GET /groups/{id}`."""
+    check_options(request, ENTITY_OPTIONS)
+    names = read_select(request, _GROUP_PROPERTIES, "group")
+    context = {"@odata.context": f"{world.url}/{request.version}/$metadata#groups/$entity"}
+    return Answer(200, context | render_group(get_group(world, request), names, typed=False))
+
+
+def read_all(world: World, request: Request) -> Answer:
+    """`GET /groups`, by a filter or all of them."""
+    check_options(request, COLLECTION_OPTIONS)
+    names = read_select(request, _GROUP_PROPERTIES, "group")
+    clauses = read_filter(request, {"isAssignableToRole", "displayName", "id", "securityEnabled"}, "Group")
+    groups = world.directory.groups.values()
+    found = [group for group in groups if all(clause.holds(_group_properties(group)) for clause in clauses)]
+    return answer_page(world, request, [render_group(group, names, typed=False) for group in found], "groups")
+
+
+def read_members(world: World, request: Request) -> Answer:
+    """`GET /groups/{id}/transitiveMembers`."""
+    check_options(request, PAGE_OPTIONS)
+    names = read_select(request, _ANY_PROPERTIES, "directoryObject")
+    members = members_of(world.directory, get_group(world, request))
+    return answer_page(world, request, [_render_member(member, names) for member in members], "directoryObjects")
+
+
+def _render_member(member: User | Group, names: tuple[str, ...] | None) -> Json:
+    if isinstance(member, Group):
+        return render_group(member, names, typed=True)
+    entity = {name: member.properties.get(name) for name in names or _USER_DEFAULTS if name in _USER_DEFAULTS}
+    return {"@odata.type": f"{_TYPE}user"} | entity
+
+
+def add_member(world: World, request: Request) -> Answer:
+    """`POST /groups/{id}/members/$ref`: a member that is there already is refused."""
+    group = get_group(world, request)
+    if group.assignable and "RoleManagement.ReadWrite.Directory" not in request.roles:
+        raise permissions.denial(Service.DIRECTORY)
+    member_id = str(request.body.get("@odata.id", "")).rpartition("/")[2]
+    if not member_id:
+        raise bad_request("The request has no @odata.id.")
+    if member_id not in world.directory.users and member_id not in world.directory.groups:
+        raise not_found(member_id)
+    if member_id in group.members:
+        raise bad_request(
+            "One or more added object references already exist for the following modified properties: 'members'."
+        )
+    group.members.append(member_id)
+    return Answer(204, effect=True)
+
+
+ROUTES = (
+    Route("GET", "users/{user}/transitiveMemberOf", _READ_GROUPS, read_memberships),
+    Route("GET", "users/{user}/transitiveMemberOf/microsoft.graph.group", _READ_GROUPS, read_group_memberships),
+    Route("GET", "users/{user}/memberOf", permissions.directory("Directory.Read.All"), read_direct_memberships),
+    Route("GET", "groups", _READ_GROUPS, read_all),
+    Route("GET", "groups/{group}", _READ_GROUPS, read_one),
+    Route("GET", "groups/{group}/transitiveMembers", _READ_GROUPS, read_members),
+    Route("POST", "groups/{group}/members/$ref", permissions.directory("GroupMember.ReadWrite.All"), add_member),
+)
