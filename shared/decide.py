@@ -1,0 +1,77 @@
+"""Whether a request may be carried out. Pure: the same facts give the same answer, with every reason."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shared.model import Caller, Reason, ResetRequest, StepName, Subject
+from shared.policy import Policy, Profile
+
+
+@dataclass(frozen=True)
+class Approval:
+    """It may; `dry_run` when nothing may be changed all the same."""
+
+    profile: Profile
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """It may not, for all of these reasons; `instead` is what is done to the user all the same."""
+
+    reasons: tuple[Reason, ...]
+    instead: tuple[StepName, ...]
+    dry_run: bool
+
+
+type Decision = Approval | Refusal
+
+
+def decide(request: ResetRequest, caller: Caller, subject: Subject, policy: Policy) -> Decision:
+    """Judge one request by all that was read of its user.
+
+    Total: every rule is asked, and one that holds is always among the reasons. The `instead` steps are carried out
+    only where being an administrator is the only reason, so never for somebody on the `never` list and never for a
+    caller who may not ask.
+    """
+    profile = policy.profiles[request.profile]
+    privileged = () if profile.privileged == "allow" else tuple(_privileged(subject, policy))
+    others = (*_caller(request, caller, profile, policy), *_never(subject, policy), *_guest(subject, policy))
+    dry_run = request.dry_run or policy.mode == "observe"
+    if others or privileged:
+        return Refusal(others + privileged, () if others else policy.privileged.instead, dry_run)
+    return Approval(profile, dry_run)
+
+
+def _caller(request: ResetRequest, caller: Caller, profile: Profile, policy: Policy) -> Iterable[Reason]:
+    if not policy.may_ask_for(caller, request.profile):
+        yield Reason("callerMayNotAsk", f"Caller {caller} may not ask for profile {request.profile}.")
+    if request.selection and not profile.selective:
+        yield Reason("notSelective", f"Profile {request.profile} takes no keep, onlyRegisteredAfter or keepUndated.")
+
+
+def _never(subject: Subject, policy: Policy) -> Iterable[Reason]:
+    if subject.user.id in policy.never.users:
+        yield Reason("neverUser", "The policy never touches this user.")
+    never_groups = set(policy.never.groups)
+    for group in subject.groups:
+        if group.id in never_groups:
+            yield Reason("neverGroup", f"The policy never touches members of group {group.id}.")
+
+
+def _guest(subject: Subject, policy: Policy) -> Iterable[Reason]:
+    if policy.guests == "refuse" and subject.user.is_guest:
+        yield Reason("guest", "The policy refuses guests.")
+
+
+def _privileged(subject: Subject, policy: Policy) -> Iterable[Reason]:
+    for holding in subject.roles:
+        if policy.privileged.roles == "any" or holding.role in policy.privileged.roles:
+            through = f" through group {holding.through}" if holding.through else ""
+            yield Reason("privilegedRole", f"The user holds the directory role {holding.role}{through}.")
+    if policy.privileged.groups == "assignable":
+        for group in subject.groups:
+            if group.role_assignable:
+                yield Reason("roleAssignableGroup", f"The user is a member of the role-assignable group {group.id}.")
+    if subject.user.management_restricted:
+        yield Reason("restrictedManagement", "The user is a member of a restricted management administrative unit.")

@@ -1,0 +1,152 @@
+"""What can go wrong, by what becomes of it. The docstring of each class is its default message."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+class MfaResetError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__class__.__doc__)
+
+
+class SettingsError(MfaResetError):
+    """The settings do not allow a start."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("mfa-reset cannot start:\n" + "\n".join(f"- {problem}" for problem in problems))
+        self.problems = problems
+
+
+# --- The three fates of a request that does not end in an outcome now -------------------------------------------
+
+
+class Later(MfaResetError):  # noqa: N818 - a fate, not an error
+    """It has to be tried again later.
+
+    `code` is a stable word for logs and answers, `at` the earliest time that makes sense (None: as the schedule of
+    resumes says), `counts` whether the wait counts as one of the attempts.
+    """
+
+    def __init__(self, code: str, at: datetime | None = None, *, counts: bool = True) -> None:
+        super().__init__(f"later: {code}")
+        self.code = code
+        self.at = at
+        self.counts = counts
+
+
+class OperatorError(Later):
+    """An operator has to act first: our identity lacks a right that it needs to decide or to list."""
+
+    def __init__(self, code: str, missing: str | None = None) -> None:
+        super().__init__(code)
+        self.missing = missing
+
+
+class ClaimHeldError(Later):
+    """Another worker holds the claim on this user."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__("claimHeld", at, counts=False)
+
+
+class ClaimLostError(Later):
+    """The claim on this user was lost to another worker."""
+
+    def __init__(self) -> None:
+        super().__init__("claimLost", counts=False)
+
+
+class LedgerUnavailableError(MfaResetError):
+    """The ledger cannot be reached: nothing is accepted, the delivery is given back."""
+
+
+class BusUnavailableError(MfaResetError):
+    """The Service Bus cannot be reached: the delivery is given back."""
+
+
+class AmbiguousUserError(MfaResetError):
+    """More than one user has this security identifier."""
+
+
+# --- What Microsoft Graph answered (graph.md 4) -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GraphAnswer:
+    """What may be said of a failed call: codes and ids, never a body or an address."""
+
+    status: int | None = None
+    code: str | None = None
+    request_id: str | None = None
+    client_request_id: str | None = None
+
+
+class GraphError(MfaResetError):
+    """Microsoft Graph did not do what was asked."""
+
+    def __init__(self, answer: GraphAnswer | None = None) -> None:
+        self.answer = answer or GraphAnswer()
+        super().__init__(f"{self.__class__.__doc__} (status {self.answer.status}, code {self.answer.code})")
+
+    @property
+    def code(self) -> str:
+        """A word for outcomes and logs: Graph's own code where it gave one, else the kind of failure."""
+        return self.answer.code or type(self).__name__.removesuffix("Error")
+
+
+class NotFoundError(GraphError):
+    """Microsoft Graph does not know it."""
+
+
+class NotPermittedError(GraphError):
+    """Our identity may not do this."""
+
+
+class UnauthenticatedError(GraphError):
+    """Microsoft Graph does not accept our token."""
+
+
+class UnlicensedError(GraphError):
+    """The tenant has no licence for this."""
+
+
+class RefusedAsDefaultError(GraphError):
+    """This is the user's default method, which cannot be deleted while others remain."""
+
+
+class ConflictError(GraphError):
+    """Somebody else is changing it."""
+
+
+class BadRequestError(GraphError):
+    """Microsoft Graph refuses this request as it is."""
+
+
+class ThrottledError(GraphError):
+    """Microsoft Graph asks us to slow down."""
+
+    def __init__(self, answer: GraphAnswer | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(answer)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnavailableError(GraphError):
+    """Microsoft Graph is not working properly at the moment."""
+
+    def __init__(self, answer: GraphAnswer | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(answer)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class NoAnswerError(GraphError):
+    """No answer came: whether the call took effect is unknown until the next listing."""
+
+
+class TokenError(GraphError):
+    """The managed identity gave us no token."""
+
+
+class UnreadableAnswerError(GraphError):
+    """Microsoft Graph's answer is not of the documented form."""

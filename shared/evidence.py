@@ -1,0 +1,67 @@
+"""What is known of each method, listing after listing. Pure: evidence in, evidence out."""
+
+from dataclasses import replace
+
+from shared.model import Evidence, MethodId, MethodLine, MethodResult, MethodType, Plan, PlannedRemoval, Removal
+from shared.plan import line_of
+
+STILL_LISTED = "stillListed"
+ALL_OF_ITS_TYPE = MethodId("*")  # stands for an id where methods of a type could not even be listed
+
+_TRIED_AND_DONE = {MethodResult.DELETED, MethodResult.ALREADY_GONE, MethodResult.DEACTIVATED}
+
+
+def note(evidence: Evidence, plan: Plan, not_permitted: tuple[MethodType, ...] = ()) -> Evidence:
+    """Merge what a listing shows, judged as `plan`: new methods are added, those it shows no more are settled.
+
+    A method that is gone although nothing was tried on it is `alreadyGone`; one that we tried to remove without
+    hearing how that ended was `deleted` by it.
+    """
+    listed = [*(line_of(one.method) for one in plan.removals), *plan.staying]
+    shown = {(line.type, line.id) for line in listed}
+    for old in evidence.methods:
+        if (old.type, old.id) not in shown and old.id != ALL_OF_ITS_TYPE:
+            evidence = evidence.with_method(_settle(old))
+    known = {(line.type, line.id): line for line in evidence.methods}
+    for line in listed:
+        earlier = known.get((line.type, line.id))
+        if earlier is None or (line.result is not None and earlier.result not in _TRIED_AND_DONE):
+            evidence = evidence.with_method(line)
+    for type_ in not_permitted:
+        evidence = evidence.with_method(MethodLine(type_, ALL_OF_ITS_TYPE, result=MethodResult.NOT_PERMITTED))
+    return evidence
+
+
+def still_to_do(evidence: Evidence, plan: Plan) -> tuple[PlannedRemoval, ...]:
+    """Return what of `plan` is left: not a token that we deactivated and whose state Microsoft Graph does not show."""
+    return tuple(
+        one
+        for one in plan.removals
+        if one.removal is not Removal.DEACTIVATE
+        or one.method.active is not None
+        or line_for(evidence, one).result is not MethodResult.DEACTIVATED
+    )
+
+
+def name_the_remaining(evidence: Evidence, left: tuple[PlannedRemoval, ...]) -> Evidence:
+    """Turn every line of `left` into one that says so, however good the answer to its removal was."""
+    for one in left:
+        line = line_for(evidence, one)
+        if line.result is None or line.result in _TRIED_AND_DONE:
+            evidence = evidence.with_method(
+                replace(line, result=MethodResult.REMAINING, error=line.error or STILL_LISTED)
+            )
+    return evidence
+
+
+def line_for(evidence: Evidence, planned: PlannedRemoval) -> MethodLine:
+    """Return the line of a method; a fresh one when it has none yet."""
+    fresh = line_of(planned.method)
+    return next((line for line in evidence.methods if (line.type, line.id) == (fresh.type, fresh.id)), fresh)
+
+
+def _settle(line: MethodLine) -> MethodLine:
+    if line.result in _TRIED_AND_DONE:
+        return line
+    tried_without_answer = line.result is None and line.error is not None
+    return replace(line, result=MethodResult.DELETED if tried_without_answer else MethodResult.ALREADY_GONE, error=None)

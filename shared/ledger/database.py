@@ -1,0 +1,146 @@
+"""One SQLite file: created for its owner alone, checked before use, reached by one thread through one connection."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from sqlite3 import Connection
+from tempfile import NamedTemporaryFile
+from typing import Literal
+
+from shared.errors import LedgerUnavailableError
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x6D666172  # "mfar": tells our file from another program's
+SCHEMA = (
+    "PRAGMA journal_mode = WAL",  # the file remembers it
+    """
+    CREATE TABLE requests (
+        caller TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        source TEXT NOT NULL,
+        accepted_at TEXT NOT NULL,
+        first_enqueued_at TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        request TEXT NOT NULL,
+        evidence TEXT,
+        outcome TEXT,
+        reported INTEGER NOT NULL,
+        PRIMARY KEY (caller, request_id)
+    ) STRICT
+    """,
+    "CREATE INDEX requests_by_id ON requests (request_id, accepted_at)",
+    "CREATE TABLE claims (user_id TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, until TEXT NOT NULL) STRICT",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+
+class Database:
+    """Transactions on one file, one after another on a thread of their own; opened at first use.
+
+    A caller that is cancelled stops waiting: its transaction is done whole or not at all, before any that is asked for
+    later. Other processes may use the same file; what they lock is waited for, `lock_timeout_seconds` at most.
+    LedgerUnavailableError means that the file could not be used and nothing was changed; the next call opens it anew.
+    """
+
+    def __init__(self, path: Path, lock_timeout_seconds: float) -> None:
+        self._path = path
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._connection: Connection | None = None
+        self._closed: Future[None] | None = None
+
+    async def read[Result](self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work`, on the worker's thread, on one state of the file."""
+        return await asyncio.wrap_future(self._worker.submit(self._transact, "BEGIN", work))
+
+    async def write[Result](self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work`, on the worker's thread, as the only writer, and commit; where it raises, nothing is changed."""
+        return await asyncio.wrap_future(self._worker.submit(self._transact, "BEGIN IMMEDIATE", work))
+
+    async def close(self) -> None:
+        """Close the file once all that was asked for is done; a second call waits for the same."""
+        if self._closed is None:
+            self._closed = self._worker.submit(self._disconnect)
+            self._worker.shutdown(wait=False)
+        await asyncio.shield(asyncio.wrap_future(self._closed))
+
+    def _transact[Result](
+        self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"], work: Callable[[Connection], Result]
+    ) -> Result:
+        try:
+            connection = self._connection = self._connection or connect(self._path, self._lock_timeout_seconds)
+            with connection:
+                connection.execute(begin)
+                return work(connection)
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise  # ours to mend: nothing that waiting would cure
+        except (sqlite3.Error, OSError) as error:
+            self._disconnect()
+            raise LedgerUnavailableError(f"{LedgerUnavailableError.__doc__} {error}") from error
+
+    def _disconnect(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
+
+def connect(path: Path, lock_timeout_seconds: float) -> Connection:
+    """Open the file for the calling thread; where it is missing, create it (mode 0600), and its directory.
+
+    Raises sqlite3.Error or OSError where that is impossible, LedgerUnavailableError where the file is no ledger of
+    this schema version: such a file is left as it is.
+    """
+    if not path.exists():
+        _create(path)
+    connection = _open(path, lock_timeout_seconds)
+    try:
+        _check(connection)
+        # The default depends on how SQLite was built, and an acceptance must outlive a power failure.
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open(path: Path, lock_timeout_seconds: float) -> Connection:
+    # `mode=rw`: SQLite itself would create the file as the umask allows. No isolation level: BEGIN is ours to say.
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=lock_timeout_seconds, isolation_level=None)
+
+
+def _check(connection: Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+        raise LedgerUnavailableError(
+            f"The file is no ledger of schema version {SCHEMA_VERSION}: "
+            f"its application id is {application:#x}, its schema version {version}. It is left as it is."
+        )
+
+
+def _create(path: Path) -> None:
+    """Put a ready ledger in place in one step, unless another was faster.
+
+    Two connections that switch one file to WAL disturb each other: SQLITE_BUSY at once, whatever the time-out.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.new-", delete_on_close=False) as draft:
+        # Before the file has its name: closing any descriptor of a file drops the locks that SQLite holds on it
+        # elsewhere in this process.
+        draft.close()
+        _write_schema(Path(draft.name))
+        with suppress(FileExistsError):
+            os.link(draft.name, path)
+
+
+def _write_schema(path: Path) -> None:
+    with closing(_open(path, 0)) as connection:
+        for statement in SCHEMA:
+            connection.execute(statement)

@@ -1,0 +1,97 @@
+"""Holding a claim: acquired, renewed while held, given back; the same for every store."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import NoReturn, Protocol, Self
+from uuid import uuid4
+
+from shared.errors import ClaimLostError, LedgerUnavailableError
+from shared.model import UserId
+
+CLAIM_LASTS = timedelta(seconds=60)
+RENEW_EVERY_SECONDS = 20.0
+
+
+class ClaimStore(Protocol):
+    """One row a user: who holds the claim, and until when by the store's own clock.
+
+    Each method raises LedgerUnavailableError when it cannot keep its promise. A call that is cancelled has taken
+    effect, or takes effect before any later call of the same holder, or never does.
+    """
+
+    async def acquire(self, user_id: UserId, holder: str) -> None:
+        """Write `holder`, for CLAIM_LASTS, where there is no row or an expired one; else raise ClaimHeldError."""
+        ...
+
+    async def renew(self, user_id: UserId, holder: str) -> None:
+        """Make it last CLAIM_LASTS from now where the row names `holder`, expired or not; else raise ClaimLostError."""
+        ...
+
+    async def release(self, user_id: UserId, holder: str) -> None:
+        """Remove the row where it names `holder`; else, and on a second call, change nothing."""
+        ...
+
+
+class HeldClaim:
+    """The claim of one holder on one user, for one `async with`; a `shared.ports.Claim`.
+
+    It is renewed every `renew_every_seconds` of real time. A renewal that finds the ledger unreachable is tried again
+    at the next turn; whatever else ends the renewals is raised by the next `confirm`. Leaving gives the claim back,
+    and raises what prevented that, or the bug that ended the renewals, unless the body raises something itself: then
+    that goes on its way with a note. A claim lost without a `confirm` after it is no error: nothing was changed since.
+    """
+
+    def __init__(self, store: ClaimStore, user_id: UserId, renew_every_seconds: float) -> None:
+        self._store = store
+        self._user_id = user_id
+        self._renew_every_seconds = renew_every_seconds
+        self._holder = uuid4().hex
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._store.acquire(self._user_id, self._holder)
+        except asyncio.CancelledError as cancelled:
+            # The store may have written the row all the same.
+            _raise_or_note(await self._give_back(), cancelled)
+            raise
+        self._renewals = asyncio.create_task(self._renew_until_lost())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._renewals.cancel()
+        _raise_or_note(await self._give_back(self._renewals), raised)
+
+    async def confirm(self) -> None:
+        """Renew it; raise ClaimLostError when another worker has it now, or had it since."""
+        if self._renewals.done() and not self._renewals.cancelled():
+            self._renewals.result()
+        await self._renew()
+
+    async def _renew(self) -> None:
+        await self._store.renew(self._user_id, self._holder)
+
+    async def _renew_until_lost(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._renew_every_seconds)
+            with suppress(LedgerUnavailableError):  # `confirm` asks the ledger itself and raises it there
+                await self._renew()
+
+    async def _give_back(self, *renewals: asyncio.Task[NoReturn]) -> list[Exception]:
+        """Release the claim, even when cancelled meanwhile; return what went wrong with it and with the renewals."""
+        ends = asyncio.gather(*renewals, self._store.release(self._user_id, self._holder), return_exceptions=True)
+        return [
+            end
+            for end in await asyncio.shield(ends)
+            if isinstance(end, Exception) and not isinstance(end, ClaimLostError)
+        ]
+
+
+def _raise_or_note(failures: list[Exception], raised: BaseException | None) -> None:
+    for failure in failures:
+        if raised is None:
+            raise failure
+        raised.add_note(f"The claim was not given back in order and expires by itself: {failure}")

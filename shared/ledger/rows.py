@@ -1,0 +1,158 @@
+"""Values as rows: what every store keeps of an accepted request, whatever it keeps it in.
+
+Request, evidence and outcome are JSON texts with the field names of `shared.model`. Reading is strict: a field that
+this version does not know is refused, because carrying on without it could repeat or forget an effect.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from shared.errors import LedgerUnavailableError
+from shared.model import AcceptedRequest, Caller, Evidence, Outcome, RequestId, RequestKey, ResetRequest, Source
+
+# `| None`, which no row holds: pydantic takes a configuration, and hands it down to every field, only where the
+# outermost type is no dataclass.
+_CONFIG = ConfigDict(extra="forbid", strict=True, defer_build=True)
+_REQUESTS: TypeAdapter[ResetRequest | None] = TypeAdapter(ResetRequest | None, config=_CONFIG)
+_EVIDENCE: TypeAdapter[Evidence | None] = TypeAdapter(Evidence | None, config=_CONFIG)
+_OUTCOMES: TypeAdapter[Outcome | None] = TypeAdapter(Outcome | None, config=_CONFIG)
+
+
+class UnreadableRowError(LedgerUnavailableError):
+    """The ledger holds a row that this version of the program cannot read."""
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """An accepted request in columns. Times are UTC texts of one width: their order is the order of time."""
+
+    caller: str
+    request_id: str
+    fingerprint: str
+    source: str
+    accepted_at: str
+    first_enqueued_at: str
+    attempts: int
+    request: str
+    evidence: str | None
+    outcome: str | None
+    reported: bool
+
+
+def to_row(accepted: AcceptedRequest) -> RequestRow:
+    """Write an accepted request in columns.
+
+    Raises ValueError, which quotes no value, where a time has no offset, a text no UTF-8 form, or a field another type.
+    """
+    return RequestRow(
+        caller=accepted.key.caller,
+        request_id=accepted.key.request_id,
+        fingerprint=accepted.fingerprint,
+        source=accepted.source.value,
+        accepted_at=to_time_text(accepted.accepted_at),
+        first_enqueued_at=to_time_text(accepted.first_enqueued_at),
+        attempts=accepted.attempts,
+        request=request_to_json(accepted.request),
+        evidence=None if accepted.evidence is None else evidence_to_json(accepted.evidence),
+        outcome=None if accepted.outcome is None else outcome_to_json(accepted.outcome),
+        reported=accepted.reported,
+    )
+
+
+def from_row(row: RequestRow) -> AcceptedRequest:
+    """Read what `to_row` wrote, equal to what it was given; raise UnreadableRowError where it is something else."""
+    return AcceptedRequest(
+        key=RequestKey(Caller(row.caller), RequestId(row.request_id)),
+        fingerprint=row.fingerprint,
+        request=_from_json(_REQUESTS, row.request),
+        source=_read_source(row.source),
+        accepted_at=from_time_text(row.accepted_at),
+        first_enqueued_at=from_time_text(row.first_enqueued_at),
+        attempts=row.attempts,
+        evidence=None if row.evidence is None else _from_json(_EVIDENCE, row.evidence),
+        outcome=None if row.outcome is None else _from_json(_OUTCOMES, row.outcome),
+        reported=row.reported,
+    )
+
+
+def request_to_json(request: ResetRequest) -> str:
+    """Write a request as JSON; raise ValueError as `to_row` does."""
+    return _to_json(_REQUESTS, request)
+
+
+def evidence_to_json(evidence: Evidence) -> str:
+    """Write evidence as JSON; raise ValueError as `to_row` does."""
+    return _to_json(_EVIDENCE, evidence)
+
+
+def outcome_to_json(outcome: Outcome) -> str:
+    """Write an outcome as JSON; raise ValueError as `to_row` does."""
+    return _to_json(_OUTCOMES, outcome)
+
+
+def to_time_text(at: datetime) -> str:
+    """Write an aware time as UTC text, always 32 characters; raise ValueError without an offset."""
+    if at.utcoffset() is None:
+        raise ValueError("a time without an offset")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def from_time_text(text: str) -> datetime:
+    """Read what `to_time_text` wrote; raise UnreadableRowError where it is something else."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise UnreadableRowError from None
+    if at.utcoffset() is None:
+        raise UnreadableRowError
+    return at
+
+
+def _read_source(text: str) -> Source:
+    try:
+        return Source(text)
+    except ValueError:
+        raise UnreadableRowError from None
+
+
+def _to_json[Value](adapter: TypeAdapter[Value | None], value: Value) -> str:
+    if not _all_times_aware(value):
+        raise ValueError(f"a time without an offset in {type(value).__name__}")
+    try:
+        return adapter.dump_json(value, warnings="error").decode()
+    except PydanticSerializationError:
+        # Without its cause, which quotes the value.
+        raise ValueError(f"a field of {type(value).__name__} is not what its type says, or no UTF-8 text") from None
+
+
+def _from_json[Value](adapter: TypeAdapter[Value | None], text: str) -> Value:
+    try:
+        value = adapter.validate_json(text)
+    except ValidationError as error:
+        places = sorted({".".join(map(str, each["loc"])) + ": " + each["type"] for each in error.errors()})
+        raise UnreadableRowError(f"{UnreadableRowError.__doc__} {', '.join(places)}") from None
+    if value is None or not _all_times_aware(value):
+        raise UnreadableRowError
+    return value
+
+
+def _all_times_aware(value: object) -> bool:
+    return all(at.utcoffset() is not None for at in _times_in(value))
+
+
+def _times_in(value: object) -> Iterator[datetime]:
+    match value:
+        case datetime():
+            yield value
+        case tuple():
+            for item in value:
+                yield from _times_in(item)
+        case _ if is_dataclass(value):
+            for each in fields(value):
+                yield from _times_in(getattr(value, each.name))
+        case _:
+            return

@@ -1,0 +1,163 @@
+"""How a request ended: from what was found and done to the outcome."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.followups import name_follow_ups
+from shared.model import (
+    AcceptedRequest,
+    Evidence,
+    MethodLine,
+    MethodResult,
+    Outcome,
+    Plan,
+    Problem,
+    Reason,
+    Status,
+    StepLine,
+    StepName,
+    StepResult,
+    User,
+)
+from shared.plan import UNDATED
+from shared.policy import Profile
+
+_OPEN_METHOD = {
+    MethodResult.REMAINING: ("methodRemaining", "is still there"),
+    MethodResult.UNSUPPORTED: ("unsupportedMethod", "is of a type that we do not know, so it was not touched"),
+    MethodResult.NOT_PERMITTED: ("notPermitted", "could not be removed: our identity lacks the app role"),
+}
+_OPEN_STEP = {
+    StepResult.FAILED: ("stepFailed", "failed"),
+    StepResult.UNCONFIRMED: ("stepUnconfirmed", "was accepted, but Microsoft Graph does not show its effect yet"),
+    StepResult.NOT_PERMITTED: ("notPermitted", "could not be done: our identity lacks the app role"),
+}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the last listing showed: `in_scope_left` is False only when it showed nothing in scope."""
+
+    at: datetime
+    in_scope_left: bool
+    sessions_confirmed: bool
+
+
+def carried_out(
+    accepted: AcceptedRequest, evidence: Evidence, profile: Profile, verification: Verification, now: datetime
+) -> Outcome:
+    """Tell the end of a reset that went its whole way: completed, or partial with every open thing as a reason."""
+    reasons = (*_open_methods(evidence), *_open_steps(evidence))
+    verified = not verification.in_scope_left and verification.sessions_confirmed
+    if not reasons and not verified:
+        reasons = (Reason("notVerified", "The last listing does not show that everything in scope is gone."),)
+    return _outcome(
+        accepted,
+        Status.PARTIAL if reasons else Status.COMPLETED,
+        now,
+        evidence=evidence,
+        reasons=reasons,
+        verified=verified,
+        verified_at=verification.at if verified else None,
+        follow_ups=name_follow_ups(evidence, profile),
+    )
+
+
+def planned(accepted: AcceptedRequest, user: User, plan: Plan, started_at: datetime, now: datetime) -> Outcome:
+    """Tell what would have been done: each action as a reason, in order; every method as it still is."""
+    steps = [f"{step}" for step in plan.steps]
+    removals = [f"{one.removal} {one.method.type} {one.method.id}" for one in plan.removals]
+    again = [f"{StepName.REVOKE_SESSIONS} again"] if removals and StepName.REVOKE_SESSIONS in plan.steps else []
+    waiting = tuple(
+        MethodLine(
+            str(one.method.type), one.method.id, one.method.detail, one.method.registered_at, MethodResult.REMAINING
+        )
+        for one in plan.removals
+    )
+    evidence = Evidence(
+        user,
+        started_at,
+        waiting + plan.staying,
+        tuple(StepLine(step, StepResult.SKIPPED, now, "dry run") for step in plan.steps),
+    )
+    reasons = tuple(Reason("wouldDo", action) for action in [*steps, *removals, *again])
+    return _outcome(accepted, Status.PLANNED, now, evidence=evidence, reasons=reasons, dry_run=True)
+
+
+def refused(
+    accepted: AcceptedRequest, evidence: Evidence, reasons: tuple[Reason, ...], now: datetime, *, dry_run: bool
+) -> Outcome:
+    """Tell why the policy forbids it, and which steps were carried out instead."""
+    return _outcome(accepted, Status.REFUSED, now, evidence=evidence, reasons=reasons, dry_run=dry_run)
+
+
+def invalid(accepted: AcceptedRequest, problems: tuple[Problem, ...], now: datetime) -> Outcome:
+    """Tell all that is wrong with the request."""
+    return _outcome(accepted, Status.INVALID, now, reasons=reasons_of(problems), dry_run=accepted.request.dry_run)
+
+
+def failed(accepted: AcceptedRequest, code: str, now: datetime) -> Outcome:
+    """Tell what was done and what not when patience is at its end."""
+    reason = Reason("patienceAtItsEnd", f"Tried until now without reaching the end; the last obstacle was {code}.")
+    evidence = accepted.evidence
+    open_methods = _open_methods(evidence) if evidence else ()
+    return _outcome(accepted, Status.FAILED, now, evidence=evidence, reasons=(reason, *open_methods))
+
+
+def reasons_of(problems: tuple[Problem, ...]) -> tuple[Reason, ...]:
+    """Make reasons of problems; the text begins with the path of what it is about."""
+    return tuple(Reason(one.code, f"{one.path}: {one.text}" if one.path else one.text) for one in problems)
+
+
+def _outcome(  # noqa: PLR0913 - one field each; the callers above name them
+    accepted: AcceptedRequest,
+    status: Status,
+    now: datetime,
+    *,
+    evidence: Evidence | None = None,
+    reasons: tuple[Reason, ...] = (),
+    verified: bool = False,
+    verified_at: datetime | None = None,
+    follow_ups: tuple[Reason, ...] = (),
+    dry_run: bool = False,
+) -> Outcome:
+    request = accepted.request
+    return Outcome(
+        request_id=accepted.key.request_id,
+        caller=accepted.key.caller,
+        status=status,
+        source=accepted.source,
+        accepted_at=accepted.accepted_at,
+        finished_at=now,
+        dry_run=dry_run,
+        user_id=evidence.user.id if evidence else None,
+        user_principal_name=evidence.user.user_principal_name if evidence else None,
+        profile=request.profile,
+        reasons=reasons,
+        methods=evidence.methods if evidence else (),
+        steps=evidence.steps if evidence else (),
+        verified=verified,
+        verified_at=verified_at,
+        follow_ups=follow_ups,
+        requested_by=request.requested_by,
+        incident=request.incident,
+        started_at=evidence.started_at if evidence else None,
+    )
+
+
+def _open_methods(evidence: Evidence) -> tuple[Reason, ...]:
+    reasons = []
+    for line in evidence.methods:
+        if line.result is None:
+            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} was not reached."))
+        elif line.result in _OPEN_METHOD:
+            code, text = _OPEN_METHOD[line.result]
+            reasons.append(Reason(code, f"{line.type} {line.id} {text}.".replace("  ", " ")))
+        elif line.error == UNDATED:
+            reasons.append(Reason("undatedKept", f"{line.type} {line.id} has no date of registration and was kept."))
+    return tuple(reasons)
+
+
+def _open_steps(evidence: Evidence) -> tuple[Reason, ...]:
+    found = [(line, _OPEN_STEP[line.result]) for line in evidence.steps if line.result in _OPEN_STEP]
+    return tuple(Reason(code, f"{line.step} {text}.") for line, (code, text) in found)

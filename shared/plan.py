@@ -1,0 +1,155 @@
+"""What will be done to one user, in the safe order. Pure: a rule over types, so new methods are judged alike."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from shared.catalogue import (
+    ALTERNATE_MOBILE,
+    BY_TYPE,
+    EVERYTHING,
+    KINDS,
+    MOBILE,
+    OFFICE,
+    PHONE_ORDER,
+    REREGISTER,
+)
+from shared.model import (
+    Method,
+    MethodId,
+    MethodLine,
+    MethodResult,
+    MethodType,
+    Plan,
+    PlannedRemoval,
+    Removal,
+    Selection,
+    StepName,
+)
+from shared.policy import Profile
+
+STEP_ORDER = (StepName.DISABLE_ACCOUNT, StepName.REVOKE_SESSIONS)
+UNDATED = "undated"
+_TYPE_ORDER = {kind.type: place for place, kind in enumerate(KINDS)}
+
+# What a user may have as default method (`userPreferredMethodForSecondaryAuthentication`), by what they registered.
+_PREFERENCES: dict[str, tuple[str, ...]] = {
+    MethodType.MICROSOFT_AUTHENTICATOR: ("push", "oath"),
+    MethodType.SOFTWARE_OATH: ("oath",),
+    MethodType.HARDWARE_OATH: ("oath",),
+    MOBILE: ("sms", "voiceMobile"),
+    ALTERNATE_MOBILE: ("voiceAlternateMobile",),
+    OFFICE: ("voiceOffice",),
+}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which methods go, and how: by type, less what the request keeps."""
+
+    removals: Mapping[MethodType, Removal]
+    selection: Selection
+    unknown_types: bool = False  # whether a type that we do not know would have to go too
+
+    def covered(self, types: Iterable[MethodType]) -> tuple[MethodType, ...]:
+        """Return those of `types` that are in scope."""
+        return tuple(type_ for type_ in types if type_ in self.removals)
+
+    def unknown_left(self, staying: Iterable[MethodLine]) -> bool:
+        """Whether a method of a type that we do not know stays although everything had to go."""
+        return self.unknown_types and any(line.result is MethodResult.UNSUPPORTED for line in staying)
+
+
+def make_scope(profile: Profile, selection: Selection) -> Scope:
+    """Turn the profile's `methods` and the request's selection into a rule.
+
+    A list deactivates hardware OATH like the portal's button; only `all` takes the token from its user.
+    """
+    match profile.methods:
+        case "reregister":
+            return Scope(REREGISTER, selection)
+        case "all":
+            return Scope(EVERYTHING, selection, unknown_types=True)
+        case "none":
+            return Scope({}, selection)
+        case tuple():
+            return Scope({type_: _removal_in_a_list(type_) for type_ in profile.methods}, selection)
+        case _:
+            assert_never(profile.methods)
+
+
+def _removal_in_a_list(method_type: MethodType) -> Removal:
+    return Removal.DEACTIVATE if BY_TYPE[method_type].deactivatable else Removal.DELETE
+
+
+def make_plan(methods: Iterable[Method], profile: Profile, scope: Scope) -> Plan:
+    """Order the profile's steps, and sort the methods into those that go, in order, and those that stay."""
+    judged = [judge(method, scope) for method in methods]
+    removals = sorted((one for one in judged if isinstance(one, PlannedRemoval)), key=_place)
+    return Plan(
+        steps=tuple(step for step in STEP_ORDER if step in profile.steps),
+        removals=tuple(removals),
+        staying=tuple(one for one in judged if isinstance(one, MethodLine)),
+    )
+
+
+def judge(method: Method, scope: Scope) -> PlannedRemoval | MethodLine:
+    """Say whether one method goes, or why it stays."""
+    if method.type is None:
+        return line_of(method, MethodResult.UNSUPPORTED, "unknownType")
+    removal = scope.removals.get(method.type)
+    if removal is None or _is_kept(method, scope.selection):
+        return line_of(method, MethodResult.KEPT)
+    if _is_too_old(method, scope.selection):
+        return line_of(method, MethodResult.KEPT)
+    if _is_undated_and_kept(method, scope.selection):
+        return line_of(method, MethodResult.KEPT, UNDATED)
+    if removal is Removal.DEACTIVATE and method.active is False:
+        return line_of(method, MethodResult.DEACTIVATED)
+    return PlannedRemoval(method, removal)
+
+
+def line_of(method: Method, result: MethodResult | None = None, error: str | None = None) -> MethodLine:
+    """Make an outcome's line of a method."""
+    shown_type = method.type or method.odata_type.removeprefix("#microsoft.graph.")
+    return MethodLine(shown_type, method.id, method.detail, method.registered_at, result, error)
+
+
+def default_candidates(staying: Iterable[MethodLine], refused: Iterable[PlannedRemoval]) -> tuple[str, ...]:
+    """Which default methods could free what was refused for being, or for standing beside, the default (graph.md 3).
+
+    First the methods that stay anyway; then the way out of the catch-22 in which alternateMobile is the default, so
+    cannot go while mobile exists, and mobile cannot go while alternateMobile exists: make mobile the default.
+    """
+    refused_ids = {planned.method.id for planned in refused}
+    kept = [line for line in staying if line.result is MethodResult.KEPT]
+    candidates = [preference for line in kept for preference in _preferences(line.type, line.id)]
+    if {MOBILE, ALTERNATE_MOBILE} <= refused_ids:
+        candidates += _preferences(MethodType.PHONE, MOBILE)
+    return tuple(dict.fromkeys(candidates))
+
+
+def _preferences(type_: str, method_id: MethodId) -> tuple[str, ...]:
+    return _PREFERENCES.get(method_id if type_ == MethodType.PHONE else type_, ())
+
+
+def _is_kept(method: Method, selection: Selection) -> bool:
+    return method.type in selection.keep or f"id:{method.id}" in selection.keep
+
+
+def _is_too_old(method: Method, selection: Selection) -> bool:
+    after = selection.only_registered_after
+    return after is not None and method.registered_at is not None and method.registered_at <= after
+
+
+def _is_undated_and_kept(method: Method, selection: Selection) -> bool:
+    after = selection.only_registered_after
+    return after is not None and method.registered_at is None and selection.keep_undated
+
+
+def _place(planned: PlannedRemoval) -> tuple[int, int]:
+    method = planned.method
+    if method.type is None:  # judge never plans one
+        raise AssertionError(method.odata_type)
+    phone = PHONE_ORDER.index(method.id) if method.id in PHONE_ORDER else -1
+    return _TYPE_ORDER[method.type], phone

@@ -1,0 +1,228 @@
+"""Values as rows, and rows as values."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+
+from shared.errors import LedgerUnavailableError
+from shared.ledger.rows import RequestRow, UnreadableRowError, from_row, from_time_text, to_row, to_time_text
+from shared.model import (
+    AcceptedRequest,
+    Caller,
+    Evidence,
+    Incident,
+    MethodId,
+    MethodLine,
+    MethodResult,
+    Outcome,
+    ProfileName,
+    Reason,
+    ReferenceKind,
+    RequestId,
+    RequestKey,
+    ResetRequest,
+    Selection,
+    Source,
+    Status,
+    StepLine,
+    StepResult,
+    User,
+    UserId,
+    UserReference,
+)
+from tests.strategies import accepted_requests, times
+
+AT = datetime(2026, 11, 24, 9, 0, 0, 5, UTC)
+NAIVE = AT.replace(tzinfo=None)
+SECRET = "not-for-any-log"
+
+FROZEN_ROW = RequestRow(
+    caller="queue",
+    request_id="INC-3177",
+    fingerprint="f1",
+    source="queue",
+    accepted_at="2026-11-24T09:00:00.000005+00:00",
+    first_enqueued_at="2026-11-24T09:00:00.000005+00:00",
+    attempts=2,
+    request="""{
+        "request_id": "INC-3177", "user": {"kind": "userPrincipalName", "value": "alice@contoso.example"},
+        "profile": "compromised", "reason": "Token theft", "requested_by": "playbook",
+        "observed_at": "2026-11-24T09:00:00.000005Z",
+        "selection": {"keep": ["fido2"], "only_registered_after": "2026-11-24T09:00:00.000005Z", "keep_undated": true},
+        "incident": {"id": "7", "url": "https://portal.example/7", "title": "Alert"}, "dry_run": true
+    }""",
+    evidence="""{
+        "user": {"id": "c4be", "user_principal_name": "alice@contoso.example", "user_type": "Member",
+            "account_enabled": null, "on_premises_synced": false, "management_restricted": false,
+            "sessions_valid_from": "2026-11-24T09:00:00.000005Z"},
+        "started_at": "2026-11-24T09:00:00.000005Z",
+        "methods": [{"type": "phone", "id": "3179", "detail": "+XX XXXXXXX55",
+            "registered_at": "2026-11-24T09:00:00.000005Z", "result": "deleted", "error": null}],
+        "steps": [{"step": "revokeSessions", "result": "done", "at": "2026-11-24T09:00:00.000005Z", "detail": null}]
+    }""",
+    outcome="""{
+        "request_id": "INC-3177", "caller": "queue", "status": "partial", "source": "queue",
+        "accepted_at": "2026-11-24T09:00:00.000005Z", "finished_at": "2026-11-24T09:00:00.000005Z",
+        "follow_ups": [{"code": "appPasswords", "text": "Delete them."}]
+    }""",
+    reported=True,
+)
+FROZEN_VALUE = AcceptedRequest(
+    key=RequestKey(Caller("queue"), RequestId("INC-3177")),
+    fingerprint="f1",
+    request=ResetRequest(
+        request_id=RequestId("INC-3177"),
+        user=UserReference(ReferenceKind.USER_PRINCIPAL_NAME, "alice@contoso.example"),
+        profile=ProfileName("compromised"),
+        reason="Token theft",
+        requested_by="playbook",
+        observed_at=AT,
+        selection=Selection(("fido2",), AT, keep_undated=True),
+        incident=Incident("7", "https://portal.example/7", "Alert"),
+        dry_run=True,
+    ),
+    source=Source.QUEUE,
+    accepted_at=AT,
+    first_enqueued_at=AT,
+    attempts=2,
+    evidence=Evidence(
+        user=User(
+            id=UserId("c4be"),
+            user_principal_name="alice@contoso.example",
+            user_type="Member",
+            account_enabled=None,
+            on_premises_synced=False,
+            management_restricted=False,
+            sessions_valid_from=AT,
+        ),
+        started_at=AT,
+        methods=(MethodLine("phone", MethodId("3179"), "+XX XXXXXXX55", AT, MethodResult.DELETED),),
+        steps=(StepLine("revokeSessions", StepResult.DONE, AT),),
+    ),
+    outcome=Outcome(
+        request_id=RequestId("INC-3177"),
+        caller=Caller("queue"),
+        status=Status.PARTIAL,
+        source=Source.QUEUE,
+        accepted_at=AT,
+        finished_at=AT,
+        follow_ups=(Reason("appPasswords", "Delete them."),),
+    ),
+    reported=True,
+)
+
+
+def evidence_with(change: Callable[[dict[str, object]], object]) -> RequestRow:
+    """Build the frozen row with something changed in its evidence."""
+    assert FROZEN_ROW.evidence
+    evidence = json.loads(FROZEN_ROW.evidence)
+    change(evidence)
+    return replace(FROZEN_ROW, evidence=json.dumps(evidence))
+
+
+@settings(deadline=None)  # the first one builds the readers
+@given(accepted_requests)
+def test_row_of_any_request_when_read_is_that_request(accepted: AcceptedRequest) -> None:
+    """Nothing is lost, added or changed by being kept; and what compares equal is of the same types and offsets."""
+    read = from_row(to_row(accepted))
+    assert read == accepted
+    assert to_row(read) == to_row(accepted)
+
+
+def test_row_of_schema_version_1_when_read_is_what_it_was() -> None:
+    """Rows lie for 400 days: whoever renames a field has to read the old name, or to raise the schema version."""
+    assert from_row(FROZEN_ROW) == FROZEN_VALUE
+    assert json.loads(to_row(FROZEN_VALUE).request) == json.loads(FROZEN_ROW.request)
+    assert json.loads(to_row(FROZEN_VALUE).evidence or "") == json.loads(FROZEN_ROW.evidence or "")
+
+
+@given(times, times)
+def test_time_texts_when_sorted_are_in_the_order_of_time(one: datetime, other: datetime) -> None:
+    """A store that can only compare texts finds the newest."""
+    assert (to_time_text(one) < to_time_text(other)) == (one < other)
+    assert len(to_time_text(one)) == 32
+    assert from_time_text(to_time_text(one)) == one
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        evidence_with(lambda evidence: evidence.update(new=1)),
+        evidence_with(lambda evidence: evidence["user"].update(new=1)),  # type: ignore[attr-defined] # JSON
+        evidence_with(lambda evidence: evidence["methods"][0].update(new=1)),  # type: ignore[index] # JSON
+        evidence_with(lambda evidence: evidence["steps"][0].update(new=1)),  # type: ignore[index] # JSON
+        replace(FROZEN_ROW, request=FROZEN_ROW.request.replace('"keep":', '"new": 1, "keep":')),
+        replace(FROZEN_ROW, request=FROZEN_ROW.request.replace('"title":', '"new": 1, "title":')),
+    ],
+)
+def test_row_with_an_unknown_field_when_read_is_refused(row: RequestRow) -> None:
+    """A field of a later version may change what all the others mean."""
+    with pytest.raises(UnreadableRowError, match="new: unexpected_keyword_argument"):
+        from_row(row)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        replace(FROZEN_ROW, request="null"),
+        replace(FROZEN_ROW, evidence="null"),
+        replace(FROZEN_ROW, outcome="{}"),
+        replace(FROZEN_ROW, request=FROZEN_ROW.request[:-1]),
+        replace(FROZEN_ROW, request=FROZEN_ROW.request.replace("true", "1")),
+        replace(FROZEN_ROW, request=FROZEN_ROW.request.replace('"compromised"', "null")),
+        replace(FROZEN_ROW, request=FROZEN_ROW.request.replace("userPrincipalName", "nickname")),
+        replace(FROZEN_ROW, request=FROZEN_ROW.request.replace("005Z", "005")),
+        evidence_with(lambda evidence: evidence.update(started_at="2026-11-24T09:00:00")),
+        evidence_with(lambda evidence: evidence["methods"][0].update(registered_at="2026-11-24T09:00:00")),  # type: ignore[index] # JSON
+        replace(FROZEN_ROW, source="pigeon"),
+        replace(FROZEN_ROW, accepted_at="yesterday"),
+        replace(FROZEN_ROW, first_enqueued_at="2026-11-24T09:00:00.000005"),
+    ],
+)
+def test_row_that_is_not_ours_when_read_is_refused(row: RequestRow) -> None:
+    """No default stands in for what cannot be read: it is as if the ledger were not there."""
+    with pytest.raises(LedgerUnavailableError, match="cannot read"):
+        from_row(row)
+
+
+def test_row_that_is_refused_when_told_quotes_no_value() -> None:
+    """The message names places and kinds; what stands there, and the cause that quotes it, is left out."""
+    row = evidence_with(lambda evidence: evidence["methods"][0].update(result=SECRET))  # type: ignore[index] # JSON
+    with pytest.raises(UnreadableRowError, match=r"methods\.0\.result: enum") as caught:
+        from_row(row)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        replace(FROZEN_VALUE, accepted_at=NAIVE),
+        replace(FROZEN_VALUE, first_enqueued_at=NAIVE),
+        replace(FROZEN_VALUE, request=replace(FROZEN_VALUE.request, observed_at=NAIVE)),
+        replace(FROZEN_VALUE, request=replace(FROZEN_VALUE.request, selection=Selection(only_registered_after=NAIVE))),
+    ],
+)
+def test_time_without_an_offset_when_written_is_refused(value: AcceptedRequest) -> None:
+    """Nobody could say later what time it was."""
+    with pytest.raises(ValueError, match="a time without an offset"):
+        to_row(value)
+
+
+@pytest.mark.parametrize("reason", [f"{SECRET} \ud800", SECRET.encode()])
+def test_value_that_its_type_does_not_allow_when_written_is_refused(reason: str) -> None:
+    """It could not be read again; the message does not quote it."""
+    with pytest.raises(ValueError, match="a field of ResetRequest") as caught:
+        to_row(replace(FROZEN_VALUE, request=replace(FROZEN_VALUE.request, reason=reason)))
+    assert SECRET not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_time_of_another_offset_when_written_is_utc() -> None:
+    """The column holds one time zone only."""
+    east = FROZEN_VALUE.accepted_at.astimezone(tz=None) + timedelta(0)
+    assert to_time_text(east) == FROZEN_ROW.accepted_at
