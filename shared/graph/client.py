@@ -1,0 +1,165 @@
+"""One call to Microsoft Graph: sent, judged, reported, tried again where that is safe."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shared.errors import GraphAnswer, GraphError, NoAnswerError, UnauthenticatedError, UnreadableAnswerError
+from shared.graph.repeats import Patience, wait_before_repeat
+from shared.graph.wire import Answer, Entity, Page, describe, failure_of, read_page, unreadable
+from shared.ports import Clock
+
+if TYPE_CHECKING:
+    from kiota_abstractions.request_information import RequestInformation
+
+    from shared.graph.connection import Connection
+    from shared.graph.requests import Requests
+
+type Build = Callable[["Requests"], "RequestInformation"]
+type Connect = Callable[[], "Connection"]
+
+MOST_PAGES = 1_000
+
+
+@dataclass(frozen=True)
+class CallReport:
+    """One try of one call, for the log. `status` and `request_id` are None when no answer came."""
+
+    operation: str
+    status: int | None
+    code: str | None
+    request_id: str | None
+    client_request_id: str
+    seconds: float
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Call[T]:
+    """What is asked (`build` makes the request, once for each try), and how its answer is read."""
+
+    operation: str
+    build: Build
+    parse: Callable[[Answer], T]
+    changes: bool = False
+
+
+@dataclass(frozen=True)
+class Reading[T]:
+    """A collection that is read to its end, every item of it by `parse`; `advanced`: as an advanced query."""
+
+    operation: str
+    build: Build
+    parse: Callable[[Entity], T]
+    advanced: bool = False
+
+
+class GraphClient:
+    """Calls Microsoft Graph as the managed identity. Everything is connected with the first call."""
+
+    def __init__(
+        self,
+        graph_url: str,
+        clock: Clock,
+        connect: Connect,
+        on_call: Callable[[CallReport], None],
+        call_seconds: float,
+    ) -> None:
+        self._graph_url = graph_url
+        self._clock = clock
+        self._connect = connect
+        self._on_call = on_call
+        self._call_seconds = call_seconds
+        self._jitter = random.SystemRandom().random
+        self._connection: Connection | None = None
+
+    async def ask[T](self, call: Call[T], patience: Patience) -> T:
+        """Return what the answer says; raise GraphError when it says no, and trying again is unsafe or did not help."""
+        failures: list[GraphError] = []
+        while True:
+            try:
+                return await self._try(call, len(failures) + 1)
+            except GraphError as error:
+                failures.append(error)
+                wait = wait_before_repeat(failures, changes=call.changes, jitter=self._jitter())
+                if wait is None or not patience.allows(wait):
+                    raise
+            await self._clock.sleep(wait)
+
+    async def read_all[T](self, reading: Reading[T], patience: Patience) -> list[T]:
+        """Return every item of a collection; raise UnreadableAnswerError for one that does not end."""
+        items: list[T] = []
+        build = reading.build
+        followed: set[str] = set()
+        parse = partial(read_page, graph_url=self._graph_url, parse=reading.parse)
+        for _ in range(MOST_PAGES):
+            page: Page[T] = await self.ask(Call(reading.operation, build, parse), patience)
+            items += page.items
+            if page.next_link is None:
+                return items
+            if page.next_link in followed:
+                raise unreadable("repeatedLink")
+            followed.add(page.next_link)
+            build = _next_page(page.next_link, advanced=reading.advanced)
+        raise unreadable("tooManyPages")
+
+    async def close(self) -> None:
+        """Close what is open; nothing is called afterwards."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _try[T](self, call: Call[T], attempt: int) -> T:
+        started_at = self._clock.now()
+        said = GraphAnswer(code="cancelled", client_request_id=str(uuid.uuid4()))
+        try:
+            answer = await self._exchange(call.build, str(said.client_request_id))
+            said = describe(answer)
+            return self._judge(call, answer)
+        except GraphError as error:
+            said = replace(error.answer, code=error.code, client_request_id=said.client_request_id)
+            raise
+        finally:
+            self._report(call.operation, said, started_at, attempt)
+
+    def _report(self, operation: str, said: GraphAnswer, started_at: datetime, attempt: int) -> None:
+        seconds = (self._clock.now() - started_at).total_seconds()
+        ids = (said.request_id, str(said.client_request_id))
+        self._on_call(CallReport(operation, said.status, said.code, *ids, seconds, attempt))
+
+    def _judge[T](self, call: Call[T], answer: Answer) -> T:
+        failure = failure_of(answer, self._clock.now())
+        if failure is not None:
+            raise failure
+        try:
+            return call.parse(answer)
+        except UnreadableAnswerError as error:
+            raise UnreadableAnswerError(replace(describe(answer), code=error.answer.code)) from None
+
+    async def _exchange(self, build: Build, client_request_id: str) -> Answer:
+        connection = self._connected()
+        about = GraphAnswer(client_request_id=client_request_id)
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                answer = await connection.send(build, client_request_id)
+        except (TimeoutError, NoAnswerError):
+            raise NoAnswerError(about) from None
+        except UnauthenticatedError:
+            connection.discard_token()
+            raise UnauthenticatedError(about) from None
+        if answer.status == 401:  # noqa: PLR2004 - HTTP's own number
+            connection.discard_token()
+        return answer
+
+    def _connected(self) -> "Connection":
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+
+def _next_page(link: str, *, advanced: bool) -> Build:
+    return lambda requests: requests.next_page(link, advanced=advanced)

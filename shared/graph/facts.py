@@ -1,0 +1,198 @@
+"""What the entities of Microsoft Graph say. A fact that cannot be read raises UnreadableAnswerError, never a default.
+
+A property that was selected and is not there is null, as OData has it; ids and names are never null.
+"""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from shared.catalogue import BY_ODATA_TYPE, BY_TYPE, PASSWORD_TYPE
+from shared.errors import OperatorError
+from shared.graph.masking import clean_name, mask_email, mask_phone, mask_serial
+from shared.graph.wire import Entity, unreadable
+from shared.model import Group, GroupId, Method, MethodId, MethodType, RoleHolding, RoleId, User, UserId
+from shared.strictjson import Json
+
+USER_PROPERTIES = (
+    "id",
+    "userPrincipalName",
+    "userType",
+    "accountEnabled",
+    "onPremisesSyncEnabled",
+    "isManagementRestricted",
+    "signInSessionsValidFromDateTime",
+    "onPremisesSecurityIdentifier",
+)
+GROUP_PROPERTIES = ("id", "displayName", "isAssignableToRole")
+
+_OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ODATA_TYPE = re.compile(r"#[A-Za-z0-9_.]{1,200}")
+_METHOD_ID = re.compile(r"(?!\.{1,2}$)[!-~]{1,1000}")  # a segment that is only dots would climb up the path
+_PHONE_TYPE = re.compile(r"[A-Za-z]{1,40}")
+_NEVER = "0001-01-01"  # .NET's way of saying that there is no date
+_NAMING_PROPERTIES = ("displayName", "model", "deviceTag")
+_ACTIVE_STATES: dict[Json, bool] = {
+    "activated": True,
+    "available": False,
+    "assigned": False,
+    "failedActivation": False,
+}
+
+
+def parse_user(entity: Entity) -> User:
+    """Read a user of whom USER_PROPERTIES were selected."""
+    return User(
+        id=UserId(_object_id(entity, "id")),
+        user_principal_name=_name(entity, "userPrincipalName"),
+        user_type=_optional(entity, "userType", str),
+        account_enabled=_optional(entity, "accountEnabled", bool),
+        on_premises_synced=_optional(entity, "onPremisesSyncEnabled", bool) or False,  # null: never synchronised
+        management_restricted=_optional(entity, "isManagementRestricted", bool) or False,  # null: in no such unit
+        sessions_valid_from=parse_time(entity.get("signInSessionsValidFromDateTime")),
+    )
+
+
+def parse_security_identifier(entity: Entity) -> str | None:
+    """Read a user's on-premises security identifier."""
+    return _optional(entity, "onPremisesSecurityIdentifier", str)
+
+
+def parse_group(entity: Entity) -> Group:
+    """Read a group; null for `isAssignableToRole` beside a name is what Graph shows for ordinary groups.
+
+    Raises OperatorError for one that shows its id only: our identity may not read it (graph.md 5).
+    """
+    group_id = GroupId(_object_id(entity, "id"))
+    name = _optional(entity, "displayName", str)
+    assignable = _optional(entity, "isAssignableToRole", bool)
+    if name is None and assignable is None:
+        raise OperatorError("groupUnreadable", "GroupMember.Read.All")
+    return Group(group_id, role_assignable=assignable or False)
+
+
+def parse_role_assignment(entity: Entity, principal_id: UserId | GroupId, through: GroupId | None) -> RoleHolding:
+    """Read a role assignment, which has to be one of `principal_id`: a filter that was ignored is found here."""
+    if _object_id(entity, "principalId") != principal_id:
+        raise unreadable("principalId")
+    return RoleHolding(RoleId(_object_id(entity, "roleDefinitionId")), through)
+
+
+def parse_method(entity: Entity) -> Method | None:
+    """Read an authentication method; None for the password, which is always listed and no way to pass MFA."""
+    odata_type = entity.get("@odata.type")
+    if not isinstance(odata_type, str) or not _ODATA_TYPE.fullmatch(odata_type):
+        raise unreadable("odata.type")
+    method_id = entity.get("id")
+    if not isinstance(method_id, str) or not _METHOD_ID.fullmatch(method_id):
+        raise unreadable("id")
+    if odata_type.casefold() == PASSWORD_TYPE.casefold():
+        return None
+    kind = BY_ODATA_TYPE.get(odata_type.casefold())
+    method = Method(
+        type=kind.type if kind else None,
+        odata_type=kind.odata_type if kind else odata_type,
+        id=MethodId(method_id),
+        registered_at=_registered_at(entity),
+    )
+    return _with_details(method, entity)
+
+
+def parse_hardware_oath_method(entity: Entity) -> Method | None:
+    """Read an item of `hardwareOathMethods`: a collection of one type need not repeat the type in each item."""
+    return parse_method({"@odata.type": BY_TYPE[MethodType.HARDWARE_OATH].odata_type, **entity})
+
+
+def merge_methods(listed: list[Method | None]) -> tuple[Method, ...]:
+    """Leave out what is no method, and put two entries of one type and id together."""
+    merged: dict[tuple[str, MethodId], Method] = {}
+    for method in filter(None, listed):
+        key = (method.odata_type.casefold(), method.id)
+        merged[key] = _merge(merged[key], method) if key in merged else method
+    return tuple(merged.values())
+
+
+def parse_time(value: Json) -> datetime | None:
+    """Read a time of Graph's, of up to seven digits after the second; None for null and for .NET's year 1."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise unreadable("time")
+    if value.startswith(_NEVER):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+        if at.tzinfo is None:
+            raise unreadable("time")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise unreadable("time") from None
+
+
+def _registered_at(entity: Entity) -> datetime | None:
+    # Older documents call it `creationDateTime` on passkeys (graph.md 2).
+    return parse_time(entity.get("createdDateTime")) or parse_time(entity.get("creationDateTime"))
+
+
+def _with_details(method: Method, entity: Entity) -> Method:
+    match method.type:
+        case MethodType.PHONE:
+            kind = _text(entity, "phoneType")
+            phone_type = kind if _PHONE_TYPE.fullmatch(kind) else None
+            return replace(method, detail=mask_phone(_text(entity, "phoneNumber")), phone_type=phone_type)
+        case MethodType.EMAIL:
+            address = _text(entity, "emailAddress")
+            return replace(method, detail=mask_email(address) if address else None)
+        case MethodType.HARDWARE_OATH:
+            device = entity.get("device")
+            token = device if isinstance(device, dict) else {}
+            state = _text(token, "status")
+            return replace(method, detail=mask_serial(_text(token, "serialNumber")), active=_ACTIVE_STATES.get(state))
+        case (
+            MethodType.MICROSOFT_AUTHENTICATOR
+            | MethodType.FIDO2
+            | MethodType.WINDOWS_HELLO
+            | MethodType.PLATFORM_CREDENTIAL
+            | MethodType.EXTERNAL
+        ):
+            names = (clean_name(_text(entity, name)) for name in _NAMING_PROPERTIES)
+            return replace(method, detail=next(filter(None, names), None))
+        case _:  # a software token, a pass, a QR code and what we do not know say nothing that may be shown
+            return method
+
+
+def _merge(first: Method, second: Method) -> Method:
+    return replace(
+        first,
+        detail=first.detail or second.detail,
+        registered_at=first.registered_at or second.registered_at,
+        active=second.active if first.active is None else first.active,
+        phone_type=first.phone_type or second.phone_type,
+    )
+
+
+def _text(entity: Entity, name: str) -> str:
+    """Return a text that only helps people; empty when there is none."""
+    value = entity.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _optional[T: (str, bool)](entity: Entity, name: str, kind: type[T]) -> T | None:
+    value = entity.get(name)
+    if value is None or isinstance(value, kind):
+        return value
+    raise unreadable(name)
+
+
+def _name(entity: Entity, name: str) -> str:
+    value = entity.get(name)
+    if not isinstance(value, str) or not value or not value.isprintable():  # a lone surrogate is not printable
+        raise unreadable(name)
+    return value
+
+
+def _object_id(entity: Entity, name: str) -> str:
+    value = entity.get(name)
+    if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value.lower()):
+        raise unreadable(name)
+    return value.lower()

@@ -1,0 +1,183 @@
+"""What we send to Microsoft Graph: the SDK's request builders, and templates of our own for what they cannot say.
+
+Every value goes into an address percent-encoded by the template, into a filter with its quotes doubled. This module
+imports the SDK: it is itself imported with the first call only.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_abstractions.method import Method as HttpMethod
+from kiota_abstractions.request_information import RequestInformation
+from msgraph.generated.role_management.directory.role_assignments.role_assignments_request_builder import (
+    RoleAssignmentsRequestBuilder,
+)
+from msgraph.generated.users.item.authentication.authentication_request_builder import AuthenticationRequestBuilder
+from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
+from msgraph.generated.users.users_request_builder import UsersRequestBuilder
+from msgraph.graph_service_client import GraphServiceClient
+
+from shared.catalogue import BY_TYPE, MethodKind
+from shared.graph.facts import GROUP_PROPERTIES, USER_PROPERTIES
+from shared.model import GroupId, MethodId, MethodType, UserId
+from shared.strictjson import Json
+
+_UserQuery = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters
+_UsersQuery = UsersRequestBuilder.UsersRequestBuilderGetQueryParameters
+_AssignmentsQuery = RoleAssignmentsRequestBuilder.RoleAssignmentsRequestBuilderGetQueryParameters
+
+_SELECTED_USER = ",".join(USER_PROPERTIES)
+_SELECTED_GROUP = ",".join(GROUP_PROPERTIES)
+
+
+class _Deletable(Protocol):
+    def to_delete_request_information(self) -> RequestInformation: ...
+
+
+# The SDK's builder of one method, for each type that Graph's v1.0 can delete.
+V1_BUILDERS: Final[dict[MethodType, Callable[[AuthenticationRequestBuilder, MethodId], _Deletable]]] = {
+    MethodType.TEMPORARY_ACCESS_PASS: lambda at, id_: (
+        at.temporary_access_pass_methods.by_temporary_access_pass_authentication_method_id(id_)
+    ),
+    MethodType.EXTERNAL: lambda at, id_: at.external_authentication_methods.by_external_authentication_method_id(id_),
+    MethodType.FIDO2: lambda at, id_: at.fido2_methods.by_fido2_authentication_method_id(id_),
+    MethodType.WINDOWS_HELLO: lambda at, id_: (
+        at.windows_hello_for_business_methods.by_windows_hello_for_business_authentication_method_id(id_)
+    ),
+    MethodType.PLATFORM_CREDENTIAL: lambda at, id_: (
+        at.platform_credential_methods.by_platform_credential_authentication_method_id(id_)
+    ),
+    MethodType.EMAIL: lambda at, id_: at.email_methods.by_email_authentication_method_id(id_),
+    MethodType.SOFTWARE_OATH: lambda at, id_: at.software_oath_methods.by_software_oath_authentication_method_id(id_),
+    MethodType.MICROSOFT_AUTHENTICATOR: lambda at, id_: (
+        at.microsoft_authenticator_methods.by_microsoft_authenticator_authentication_method_id(id_)
+    ),
+    MethodType.PHONE: lambda at, id_: at.phone_methods.by_phone_authentication_method_id(id_),
+}
+
+
+class Requests:
+    """Builds one request a call: the SDK adds the token to what it sends, so none is sent twice."""
+
+    def __init__(self, client: GraphServiceClient, graph_url: str) -> None:
+        self._client = client
+        self._beta = f"{graph_url}/beta"
+
+    # --- Users, groups and roles --------------------------------------------------------------------------------
+
+    def user(self, name: str) -> RequestInformation:
+        """Read a user by object id or user principal name."""
+        if name.startswith("$") or name in {".", ".."}:
+            # As a path segment a leading `$` is an OData option and dots climb up; Graph documents this form instead.
+            template = "{+baseurl}/users('{name}')?$select={+properties}"
+            return self._info(HttpMethod.GET, template, name=_quoted(name), properties=_SELECTED_USER)
+        query = _UserQuery(select=list(USER_PROPERTIES))
+        return self._client.users.by_user_id(name).to_get_request_information(
+            RequestConfiguration(query_parameters=query)
+        )
+
+    def users_with_security_identifier(self, identifier: str) -> RequestInformation:
+        """Read the users who have this on-premises security identifier."""
+        query = _UsersQuery(
+            select=list(USER_PROPERTIES),
+            filter=f"onPremisesSecurityIdentifier eq '{_quoted(identifier)}'",
+            count=True,
+        )
+        info = self._client.users.to_get_request_information(RequestConfiguration(query_parameters=query))
+        return _as_advanced_query(info)
+
+    def groups_of(self, user_id: UserId) -> RequestInformation:
+        """Read the groups that a user is a member of, directly or through others."""
+        template = (
+            "{+baseurl}/users/{user_id}/transitiveMemberOf/microsoft.graph.group?$select={+properties}&$count=true"
+        )
+        info = self._info(HttpMethod.GET, template, user_id=user_id, properties=_SELECTED_GROUP)
+        return _as_advanced_query(info)
+
+    def role_assignments_of(self, principal_id: UserId | GroupId) -> RequestInformation:
+        """Read the active assignments of directory roles to a user or a group."""
+        query = _AssignmentsQuery(filter=f"principalId eq '{_quoted(principal_id)}'")
+        return self._client.role_management.directory.role_assignments.to_get_request_information(
+            RequestConfiguration(query_parameters=query)
+        )
+
+    def next_page(self, link: str, *, advanced: bool) -> RequestInformation:
+        """Read on where a page's link leads; an advanced query is one on every page."""
+        info = RequestInformation(HttpMethod.GET)
+        info.url = link
+        info.headers.try_add("Accept", "application/json")
+        return _as_advanced_query(info) if advanced else info
+
+    # --- Authentication methods ---------------------------------------------------------------------------------
+
+    def methods_of(self, user_id: UserId) -> RequestInformation:
+        """Read a user's methods, all types but hardware OATH."""
+        return self._client.users.by_user_id(user_id).authentication.methods.to_get_request_information()
+
+    def hardware_oath_methods_of(self, user_id: UserId) -> RequestInformation:
+        """Read a user's hardware OATH tokens, which only beta shows."""
+        segment = BY_TYPE[MethodType.HARDWARE_OATH].segment
+        return self._info(HttpMethod.GET, f"{{+beta}}/users/{{user_id}}/authentication/{segment}", user_id=user_id)
+
+    def delete_method(self, user_id: UserId, kind: MethodKind, method_id: MethodId) -> RequestInformation:
+        """Delete one method."""
+        builder = V1_BUILDERS.get(kind.type)
+        if builder is not None:
+            at = self._client.users.by_user_id(user_id).authentication
+            return builder(at, method_id).to_delete_request_information()
+        return self._beta_method(HttpMethod.DELETE, user_id, kind, method_id)
+
+    def delete_external_method_by_reference(self, user_id: UserId, method_id: MethodId) -> RequestInformation:
+        """Delete an external method in the form that Microsoft documents; the SDK knows the other one (graph.md 2)."""
+        segment = BY_TYPE[MethodType.EXTERNAL].segment
+        template = f"{{+baseurl}}/users/{{user_id}}/authentication/{segment}/{{method_id}}/$ref"
+        return self._info(HttpMethod.DELETE, template, user_id=user_id, method_id=method_id)
+
+    def deactivate_method(self, user_id: UserId, kind: MethodKind, method_id: MethodId) -> RequestInformation:
+        """Switch a method off, so that it stays assigned."""
+        return self._beta_method(HttpMethod.POST, user_id, kind, method_id, "/deactivate")
+
+    def change_default_method(self, user_id: UserId, preference: str) -> RequestInformation:
+        """Choose the method that is asked for first."""
+        info = self._info(HttpMethod.PATCH, "{+beta}/users/{user_id}/authentication/signInPreferences", user_id=user_id)
+        return _with_body(info, {"userPreferredMethodForSecondaryAuthentication": preference})
+
+    # --- The account --------------------------------------------------------------------------------------------
+
+    def revoke_sessions(self, user_id: UserId) -> RequestInformation:
+        """Invalidate refresh tokens and session cookies."""
+        return self._client.users.by_user_id(user_id).revoke_sign_in_sessions.to_post_request_information()
+
+    def disable_account(self, user_id: UserId) -> RequestInformation:
+        """Block sign-in."""
+        info = self._info(HttpMethod.PATCH, "{+baseurl}/users/{user_id}", user_id=user_id)
+        return _with_body(info, {"accountEnabled": False})
+
+    def _beta_method(
+        self, verb: HttpMethod, user_id: UserId, kind: MethodKind, method_id: MethodId, action: str = ""
+    ) -> RequestInformation:
+        place = kind.segment if kind.single else f"{kind.segment}/{{method_id}}"
+        template = f"{{+beta}}/users/{{user_id}}/authentication/{place}{action}"
+        return self._info(verb, template, user_id=user_id, method_id=method_id)
+
+    def _info(self, verb: HttpMethod, template: str, **parameters: str) -> RequestInformation:
+        # The adapter fills in `baseurl`, the address of v1.0.
+        info = RequestInformation(verb, template, {"beta": self._beta, **parameters})
+        info.headers.try_add("Accept", "application/json")
+        return info
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _as_advanced_query(info: RequestInformation) -> RequestInformation:
+    info.headers.try_add("ConsistencyLevel", "eventual")
+    return info
+
+
+def _with_body(info: RequestInformation, content: Json) -> RequestInformation:
+    info.set_stream_content(json.dumps(content).encode(), "application/json")
+    return info
