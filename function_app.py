@@ -1,0 +1,70 @@
+"""The triggers: translate in, call, translate out. No rule lives here; `shared` holds the product."""
+
+from datetime import UTC, datetime
+from functools import cache
+
+import azure.functions as func
+
+from shared import bootstrap, web
+from shared.logs import correlate
+from shared.ports import Delivery
+from shared.settings import read_settings
+
+EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]  # the wrong ones are answered 405 by us
+
+settings = read_settings()  # a problem in the settings stops the app here, every one named
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@cache
+def house() -> bootstrap.House:
+    """Build on first use, on the worker's loop."""
+    return bootstrap.build(settings)
+
+
+@app.service_bus_queue_trigger("message", queue_name="%REQUEST_QUEUE%", connection="ServiceBusConnection")
+async def receive_request(message: func.ServiceBusMessage, context: func.Context) -> None:
+    """Take one message off the request queue: returning completes it, an exception gives it back."""
+    correlate(context.trace_context.trace_parent)
+    enqueued_at = message.enqueued_time_utc or datetime.now(UTC)
+    await house().reception.receive(
+        Delivery(
+            body=message.get_body(),
+            message_id=message.message_id,
+            sequence_number=message.sequence_number or 0,
+            enqueued_at=enqueued_at if enqueued_at.tzinfo else enqueued_at.replace(tzinfo=UTC),
+            delivery_count=message.delivery_count or 1,
+        )
+    )
+
+
+@app.route("resets", methods=EVERY_METHOD)
+async def post_reset(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """`POST /api/resets`: ask for a reset."""
+    correlate(context.trace_context.trace_parent)
+    return _respond(await house().web.post_reset(_read(req)))
+
+
+@app.route("resets/{requestId}", methods=EVERY_METHOD)
+async def get_reset(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """`GET /api/resets/{requestId}`: look at a reset."""
+    correlate(context.trace_context.trace_parent)
+    return _respond(await house().web.get_reset(_read(req), req.route_params["requestId"]))
+
+
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding needs its parameter
+    """`GET /api/health`: up, and nothing else."""
+    return _respond(web.health())
+
+
+def _read(req: func.HttpRequest) -> web.HttpCall:
+    return web.HttpCall(
+        req.method.upper(), {name.lower(): value for name, value in req.headers.items()}, req.get_body()
+    )
+
+
+def _respond(answer: web.HttpAnswer) -> func.HttpResponse:
+    return func.HttpResponse(
+        answer.body, status_code=answer.status.value, headers=dict(answer.headers), mimetype=answer.content_type
+    )

@@ -1,0 +1,178 @@
+"""The product against the sandbox's servers in one process, with a clock that waits for nobody."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from azure.core.credentials import AccessToken
+
+from sandbox.tenant import Tenant
+from shared.graph import GraphDirectory
+from shared.intake import fingerprint
+from shared.ledger.sqlite import SqliteLedger
+from shared.model import (
+    QUEUE,
+    AcceptedRequest,
+    Caller,
+    Outcome,
+    ProfileName,
+    ReferenceKind,
+    RequestId,
+    RequestKey,
+    ResetRequest,
+    Selection,
+    Source,
+    UserReference,
+)
+from shared.policy import Policy, parse_policy
+from shared.service import Service
+from tests.clocks import FakeClock
+
+START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+AVERY = "10000000-0000-4000-8000-000000000001"
+BLAIR = "10000000-0000-4000-8000-000000000002"
+CASEY = "10000000-0000-4000-8000-000000000003"
+DEVON = "10000000-0000-4000-8000-000000000004"
+FINLEY = "10000000-0000-4000-8000-000000000006"
+HARPER = "10000000-0000-4000-8000-000000000008"
+BREAK_GLASS = "10000000-0000-4000-8000-000000000012"
+MORGAN = "10000000-0000-4000-8000-000000000013"
+NOEL = "10000000-0000-4000-8000-000000000014"
+OAKLEY = "10000000-0000-4000-8000-000000000015"
+PARKER = "10000000-0000-4000-8000-000000000016"
+REESE = "10000000-0000-4000-8000-000000000018"
+VAL = "10000000-0000-4000-8000-000000000023"
+EMERY_SID = "S-1-5-21-1004336348-1177238915-682003330-1105"
+NEVER_RESET = "20000000-0000-4000-8000-000000000001"
+
+
+class TenantCredential:
+    """A token from the tenant's own endpoint, for tests in one process: the environment is nobody's to change."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401 - azure-core's signature
+        """Ask as the managed identity's client does."""
+        parameters = {"resource": scopes[0].removesuffix("/.default"), "api-version": "2019-08-01"}
+        headers = {"X-IDENTITY-HEADER": self._tenant.environment["IDENTITY_HEADER"]}
+        async with httpx.AsyncClient(timeout=5) as client:
+            answer = await client.get(self._tenant.environment["IDENTITY_ENDPOINT"], params=parameters, headers=headers)
+        answer.raise_for_status()
+        token = answer.json()
+        return AccessToken(token["access_token"], int(token["expires_on"]))
+
+    async def close(self) -> None:
+        """Have nothing to close."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+@dataclass
+class Stage:
+    """What a test plays with."""
+
+    tenant: Tenant
+    clock: FakeClock
+    ledger: SqliteLedger
+    directory: GraphDirectory
+    policy: Policy
+    numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
+
+    @property
+    def service(self) -> Service:
+        """The service under the policy as it is now."""
+        return Service(self.policy, self.directory, self.ledger, self.clock)
+
+    async def reset(self, user: str, **more: Any) -> Outcome:  # noqa: ANN401 - fields of a request
+        """Accept a request for a user and carry it out within 4 minutes."""
+        request_id = more.pop("request_id", None) or f"INC-{next(self.numbers)}"
+        row = await self.ledger.accept(request_for(user, self.clock.now(), request_id=request_id, **more))
+        return await self.handle(row)
+
+    async def handle(self, row: AcceptedRequest) -> Outcome:
+        """Carry out a row within 4 minutes."""
+        return await self.service.handle(row, self.clock.now() + timedelta(seconds=240))
+
+    def types_of(self, user_id: str) -> list[str]:
+        """Tell which types of method the tenant still holds of a user."""
+        return sorted(method.type for method in self.tenant.directory.users[user_id].registered)
+
+    def changes(self) -> list[str]:
+        """Tell what the tenant has changed, in order."""
+        return [f"{call.method} {call.path}" for call in self.tenant.calls if call.effect]
+
+
+def request_for(  # noqa: PLR0913 - a request's fields
+    user: str,
+    now: datetime,
+    *,
+    request_id: str = "INC-1",
+    profile: str = "reregister",
+    caller: str = QUEUE,
+    dry_run: bool = False,
+    selection: Selection | None = None,
+) -> AcceptedRequest:
+    """Build a request as reception offers it."""
+    kind = ReferenceKind.USER_PRINCIPAL_NAME if "@" in user else ReferenceKind.OBJECT_ID
+    if user.upper().startswith("S-1-5-"):
+        kind = ReferenceKind.SECURITY_IDENTIFIER
+    request = ResetRequest(
+        RequestId(request_id),
+        UserReference(kind, user),
+        ProfileName(profile),
+        requested_by="a test",
+        selection=selection or Selection(),
+        dry_run=dry_run,
+    )
+    key = RequestKey(Caller(caller), request.request_id)
+    return AcceptedRequest(key, fingerprint(request), request, Source.QUEUE, now, now)
+
+
+POLICY: dict[str, Any] = {
+    "profiles": {
+        "reregister": {"methods": "reregister", "steps": ["revokeSessions"], "registrationWindow": "accepted"},
+        "compromised": {"methods": "all", "steps": ["disableAccount", "revokeSessions"]},
+        "phones": {"methods": ["phone"], "registrationWindow": "accepted"},
+        "revoke": {"methods": "none", "steps": ["revokeSessions"]},
+        "some": {"methods": "all", "steps": ["revokeSessions"], "selective": True, "registrationWindow": "accepted"},
+    },
+    "callers": {"queue": ["reregister", "compromised", "phones", "revoke", "some"], "functionKey": ["reregister"]},
+    "never": {"users": [BREAK_GLASS], "groups": [NEVER_RESET]},
+    "privileged": {"instead": ["revokeSessions"]},
+}
+
+
+def policy_with(**changes: Any) -> Policy:  # noqa: ANN401 - JSON
+    """Build the tests' policy with some of its top level replaced."""
+    return parse_policy(json.dumps(POLICY | changes))
+
+
+@asynccontextmanager
+async def set_up(tmp_path: Path) -> AsyncIterator[Stage]:
+    """Start a tenant, and the product's own objects against it."""
+    clock = FakeClock(START)
+    async with AsyncExitStack() as stack:
+        tenant = await stack.enter_async_context(Tenant(now=clock.now, sleep=clock.sleep))
+        directory = GraphDirectory(tenant.url, None, clock, credential_factory=lambda: TenantCredential(tenant))
+        stack.push_async_callback(directory.close)
+        ledger = SqliteLedger(tmp_path / "ledger.sqlite", clock)
+        stack.push_async_callback(ledger.close)
+        yield Stage(tenant, clock, ledger, directory, policy_with())
+
+
+def under(stage: Stage, policy: Policy) -> Stage:
+    """Play the same under another policy."""
+    return replace(stage, policy=policy)

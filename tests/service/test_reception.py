@@ -1,0 +1,435 @@
+"""Deliveries and calls to their fates, over the sandbox's bus and tenant."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.servicebus.aio import ServiceBusClient
+
+from sandbox.bus import Bus, Message
+from sandbox.tenant import Fault
+from shared.bus import ServiceBus
+from shared.errors import BusUnavailableError, GraphError, Later
+from shared.model import FUNCTION_KEY, QUEUE, AcceptedRequest, Outcome, RequestId, RequestKey, Status
+from shared.ports import Call, Delivery, Finished, Pending
+from shared.reception import Handle, Reception
+from tests.service.stage import BREAK_GLASS, DEVON, OAKLEY, Stage, set_up
+from tests.service.test_service import SESSIONS
+
+REQUESTS, REJECTED, OUTCOMES, AUDIT = "requests", "rejected", "outcomes", "outcomes/Subscriptions/audit"
+
+
+@dataclass
+class Door:
+    """The reception, and what is behind it."""
+
+    stage: Stage
+    bus: Bus
+    service_bus: ServiceBus
+    numbers: Iterator[int]
+
+    def reception(self, handle: Handle | None = None) -> Reception:
+        """Build the reception, over the service or over what a test puts in its place."""
+        return Reception(
+            self.stage.policy,
+            self.stage.ledger,
+            self.service_bus,
+            self.stage.clock,
+            handle or self.stage.service.handle,
+            new_id=lambda: f"new-{next(self.numbers)}",
+            jitter=lambda: 0.0,
+        )
+
+    async def receive(self, body: str | bytes | dict[str, Any], message_id: str | None = "MSG-1") -> None:
+        """Deliver a message."""
+        raw = json.dumps(body) if isinstance(body, dict) else body
+        encoded = raw.encode() if isinstance(raw, str) else raw
+        await self.reception().receive(Delivery(encoded, message_id, 7, self.stage.clock.now()))
+
+    async def call(self, body: Any, key: str | None = None) -> tuple[Finished | Pending, ...]:  # noqa: ANN401 - JSON
+        """Post a body."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.reception().take_call(Call(raw, FUNCTION_KEY, RequestId(key) if key else None))
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return what the outcome topic was told."""
+        return [json.loads(message.body) for message in self.bus.peek(AUDIT)]
+
+    def resumes(self) -> list[tuple[str, datetime]]:
+        """Return which keys are to be resumed, and when."""
+        messages = self.bus.peek(REQUESTS)
+        return [(json.loads(one.body)["resume"], one.scheduled_at or one.enqueued_at) for one in messages]
+
+    def rejected(self) -> tuple[Message, ...]:
+        """Return what lies on the rejected queue."""
+        return self.bus.peek(REJECTED)
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """Stand up tenant, bus and reception."""
+    async with set_up(tmp_path) as stage:
+        with Bus(queues=(REQUESTS, REJECTED), topics={OUTCOMES: ("audit",)}, now=stage.clock.now) as bus:
+            service_bus = ServiceBus(lambda: connect(bus), REQUESTS, REJECTED, OUTCOMES)
+            try:
+                yield Door(stage, bus, service_bus, itertools.count(1))
+            finally:
+                await service_bus.close()
+
+
+def connect(bus: Bus) -> ServiceBusClient:
+    """Make a client as bootstrap does."""
+    return ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0, try_timeout=5)
+
+
+def key_of(request_id: str, caller: str = QUEUE) -> RequestKey:
+    """Build a key."""
+    return RequestKey(QUEUE if caller == QUEUE else FUNCTION_KEY, RequestId(request_id))
+
+
+def fails_with(error: Exception) -> Handle:
+    """Stand in for a service that cannot go on."""
+
+    async def handle(_: AcceptedRequest, __: datetime) -> Outcome:
+        raise error
+
+    return handle
+
+
+# --- The queue --------------------------------------------------------------------------------------------------
+
+
+async def test_message_is_carried_out_told_and_kept(door: Door) -> None:
+    """One message: one reset, one outcome on the topic with properties to filter on, one row."""
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    (told,) = door.told()
+    assert (told["requestId"], told["status"], told["caller"], told["source"]) == (
+        "INC-1",
+        "completed",
+        "queue",
+        "queue",
+    )
+    (message,) = door.bus.peek(AUDIT)
+    assert message.subject == "completed"
+    properties = {str(name): value for name, value in message.application_properties.items()}
+    assert {name: properties[name] for name in ("caller", "status", "profile")} == {
+        "caller": "queue",
+        "status": "completed",
+        "profile": "reregister",
+    }
+    row = await door.stage.ledger.read(key_of("INC-1"))
+    assert row is not None
+    assert row.reported
+    assert row.outcome is not None
+    assert row.outcome.status is Status.COMPLETED
+    assert door.resumes() == []
+
+
+async def test_message_delivered_again_is_told_again_without_a_second_reset(door: Door) -> None:
+    """The same key and fingerprint within 24 h: the same outcome, no further effect."""
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    changes = len(door.stage.changes())
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    first, second = door.told()
+    assert first == second
+    assert len({message.message_id for message in door.bus.peek(AUDIT)}) == 1
+    assert len(door.stage.changes()) == changes
+
+
+async def test_message_repeated_after_a_day_runs_again(door: Door) -> None:
+    """An old outcome says nothing about today."""
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    changes = len(door.stage.changes())
+    door.stage.clock.advance(24 * 3_600 + 1)
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    assert len(door.stage.changes()) > changes
+
+
+async def test_message_repeated_after_a_refusal_runs_again(door: Door) -> None:
+    """Only completed and covered outcomes are repeated as they were."""
+    await door.receive({"requestId": "INC-1", "user": BREAK_GLASS})
+    await door.receive({"requestId": "INC-1", "user": BREAK_GLASS})
+    assert [told["status"] for told in door.told()] == ["refused", "refused"]
+    first, second = door.told()
+    assert first["acceptedAt"] <= second["acceptedAt"]
+
+
+async def test_message_with_an_id_of_another_request_is_invalid(door: Door) -> None:
+    """A reused id is told and rejected, and the request that has it keeps its outcome."""
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    await door.receive({"requestId": "INC-1", "user": OAKLEY})
+    assert [told["status"] for told in door.told()] == ["completed", "invalid"]
+    assert door.told()[1]["reasons"][0]["code"] == "requestIdReused"
+    (copy,) = door.rejected()
+    assert json.loads(copy.body) == {"requestId": "INC-1", "user": OAKLEY}
+    row = await door.stage.ledger.read(key_of("INC-1"))
+    assert row is not None
+    assert row.outcome is not None
+    assert row.outcome.status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "empty"),
+        (b"{not json", "notJson"),
+        (b"\xff\xfe\xfd", "notUtf8"),
+        (b"{}", "unknownShape"),
+        (b'{"user": "a@b.example", "user": "c@d.example"}', "duplicateKey"),
+        (b'{"user": "a@b.example", "password": "x"}', "unknownField"),
+        (b'{"version": 1}', "required"),
+        (b'{"user": "a@b.example", "reason": "' + b"x" * 250_000 + b'"}', "tooLarge"),
+    ],
+)
+async def test_message_that_is_malformed_is_told_and_copied_with_its_reason(door: Door, body: bytes, code: str) -> None:
+    """Nothing is retried; the copy holds the body, cut at 200 KB, with its hash and reason."""
+    await door.receive(body)
+    (told,) = door.told()
+    assert (told["status"], told["requestId"][:5]) == ("invalid", "MSG-1")
+    assert code in {reason["code"] for reason in told["reasons"]}
+    (copy,) = door.rejected()
+    assert copy.body == body[:204_800]
+    properties = {str(name): value for name, value in copy.application_properties.items()}
+    assert properties["reason"] == code or code in str(properties["reasonText"]) or len(told["reasons"]) > 1
+    assert properties["cut"] is (len(body) > 204_800)
+    assert len(str(properties["sha256"])) == 64
+    assert door.resumes() == []
+
+
+async def test_message_about_nobody_is_invalid_and_its_own_body_is_copied(door: Door) -> None:
+    """An unknown user is found out after acceptance; the copy is what was sent all the same."""
+    body = {"requestId": "INC-1", "user": "nobody@contoso.example"}
+    await door.receive(body)
+    assert [told["reasons"][0]["code"] for told in door.told()] == ["unknownUser"]
+    assert [json.loads(copy.body) for copy in door.rejected()] == [body]
+
+
+async def test_message_for_several_users_becomes_a_row_and_a_resume_each(door: Door) -> None:
+    """The parent is done when its children are accepted; each resume carries one out."""
+    await door.receive({"requestId": "INC-1", "users": [DEVON, OAKLEY]})
+    keys = [key for key, _ in door.resumes()]
+    assert len(keys) == 2
+    assert all(key.startswith("queue:INC-1.") for key in keys)
+    assert door.told() == []
+    for key in keys:
+        await door.receive({"resume": key})
+    assert [told["status"] for told in door.told()] == ["completed", "completed"]
+
+
+async def test_resume_of_what_nobody_accepted_is_dropped(door: Door) -> None:
+    """Nothing is believed because a message says so."""
+    for text in ("queue:never", "no key at all", ":", "queue:"):
+        await door.receive({"resume": text})
+    assert (door.told(), door.rejected(), door.stage.changes()) == ([], (), [])
+
+
+async def test_resume_of_what_has_ended_does_nothing(door: Door) -> None:
+    """A resume that comes late finds the outcome told."""
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    await door.receive({"resume": "queue:INC-1"})
+    assert len(door.told()) == 1
+
+
+async def test_report_that_failed_is_made_by_the_next_delivery(door: Door) -> None:
+    """The topic refuses: the message is given back; its next delivery tells, and resets nothing again."""
+    door.bus.refuse_sends(OUTCOMES, times=3)
+    with pytest.raises(BusUnavailableError):
+        await door.receive({"requestId": "INC-1", "user": DEVON})
+    changes = len(door.stage.changes())
+    door.bus.clear_faults()
+    await door.receive({"resume": "queue:INC-1"})
+    assert [told["status"] for told in door.told()] == ["completed"]
+    await door.receive({"resume": "queue:INC-1"})
+    assert len(door.told()) == 1
+    assert len(door.stage.changes()) == changes
+
+
+# --- Trying again -----------------------------------------------------------------------------------------------
+
+
+async def test_request_that_cannot_go_on_is_resumed_later_and_ends(door: Door) -> None:
+    """Past the budget of a call a resume is scheduled before the delivery is settled."""
+    door.stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=503, times=5))
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    ((key, at),) = door.resumes()
+    assert abs(at - door.stage.clock.now() - timedelta(minutes=1)) < timedelta(seconds=1)
+    assert door.told() == []
+    row = await door.stage.ledger.read(key_of("INC-1"))
+    assert row is not None
+    assert row.attempts == 1
+    await door.receive({"resume": key})
+    assert [told["status"] for told in door.told()] == ["completed"]
+
+
+async def test_request_past_the_end_of_patience_has_failed(door: Door) -> None:
+    """After 24 hours it ends: told with what was done and what not, and copied for somebody to send again."""
+    door.stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=503, times=None))
+    await door.receive({"requestId": "INC-1", "user": DEVON, "reason": "why"})
+    door.stage.clock.advance(24 * 3_600)
+    await door.receive({"resume": "queue:INC-1"})
+    (told,) = door.told()
+    assert told["status"] == "failed"
+    assert told["reasons"][0]["code"] == "patienceAtItsEnd"
+    assert {line["type"]: line["result"] for line in told["methods"]} == {
+        "phone": None,
+        "microsoftAuthenticator": "deleted",
+    }
+    (copy,) = door.rejected()
+    assert json.loads(copy.body)["reason"] == "why"
+
+
+@pytest.mark.parametrize(
+    ("error", "minutes", "attempts"),
+    [
+        (GraphError(), 1, 1),
+        (Later("claimHeld", counts=False), 1, 0),
+        (Later("paused", datetime.fromisoformat("2026-11-24T09:30:00Z"), counts=False), 30, 0),
+    ],
+)
+async def test_resume_comes_when_the_error_says(door: Door, error: Exception, minutes: int, attempts: int) -> None:
+    """What waits without having tried does not count as an attempt."""
+    delivery = Delivery(b'{"requestId": "INC-1", "user": "a@b.example"}', None, 7, door.stage.clock.now())
+    await door.reception(fails_with(error)).receive(delivery)
+    ((_, at),) = door.resumes()
+    assert at - door.stage.clock.now() == timedelta(minutes=minutes)
+    row = await door.stage.ledger.read(key_of("INC-1"))
+    assert row is not None
+    assert row.attempts == attempts
+
+
+async def test_bug_gives_the_delivery_back(door: Door) -> None:
+    """What nobody foresaw is redelivered, at last to the dead-letter queue."""
+    delivery = Delivery(b'{"user": "a@b.example"}', "M", 7, door.stage.clock.now())
+    with pytest.raises(ZeroDivisionError):
+        await door.reception(fails_with(ZeroDivisionError())).receive(delivery)
+    assert door.told() == []
+
+
+async def test_resume_that_cannot_be_scheduled_gives_the_delivery_back(door: Door) -> None:
+    """The delivery is not settled before the resume is taken."""
+    door.stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=503, times=None))
+    door.bus.refuse_sends(REQUESTS, times=3)
+    with pytest.raises(BusUnavailableError):
+        await door.receive({"requestId": "INC-1", "user": DEVON})
+    door.bus.clear_faults()
+    door.stage.tenant.clear_faults()
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    assert [told["status"] for told in door.told()] == ["completed"]
+
+
+async def test_bus_that_restarts_is_found_again(door: Door) -> None:
+    """A broken link is not used again."""
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    door.bus.stop()
+    with pytest.raises(BusUnavailableError):
+        await door.receive({"requestId": "INC-2", "user": OAKLEY})
+    door.bus.start()
+    await door.receive({"resume": "queue:INC-2"})
+    assert [told["requestId"] for told in door.told()] == ["INC-1", "INC-2"]
+
+
+# --- HTTP -------------------------------------------------------------------------------------------------------
+
+
+async def test_call_is_durable_before_the_work_and_answered_with_the_outcome(door: Door) -> None:
+    """A resume is scheduled 90 s ahead; the outcome is the answer and is told to the topic."""
+    started = door.stage.clock.now()
+    (reply,) = await door.call({"user": DEVON})
+    assert isinstance(reply, Finished)
+    assert (reply.outcome.status, reply.outcome.request_id) == (Status.COMPLETED, "new-1")
+    assert door.resumes() == [("functionKey:new-1", started + timedelta(seconds=90))]
+    assert [told["source"] for told in door.told()] == ["http"]
+    await door.receive({"resume": "functionKey:new-1"})
+    assert len(door.told()) == 1
+
+
+async def test_call_that_cannot_end_now_is_pending_and_the_resume_ends_it(door: Door) -> None:
+    """Nothing more is scheduled than the resume that was there before the work."""
+    door.stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=503, times=5))
+    (reply,) = await door.call({"requestId": "INC-1", "user": DEVON})
+    assert reply == Pending(key_of("INC-1", FUNCTION_KEY))
+    ((key, _),) = door.resumes()
+    await door.receive({"resume": key})
+    assert [told["status"] for told in door.told()] == ["completed"]
+
+
+async def test_call_that_takes_too_long_is_pending(door: Door) -> None:
+    """After the time that a caller waits the work stops; the claim is free for the resume."""
+    started = asyncio.Event()
+
+    async def never_ends(_: AcceptedRequest, __: datetime) -> Outcome:
+        started.set()
+        await asyncio.sleep(3_600)
+        raise AssertionError
+
+    reception = replace(door.reception(never_ends), inline_seconds=0.05)
+    (reply,) = await reception.take_call(Call(b'{"user": "a@b.example"}', FUNCTION_KEY))
+    assert started.is_set()
+    assert isinstance(reply, Pending)
+
+
+async def test_call_with_an_idempotency_key_is_answered_the_same_again(door: Door) -> None:
+    """The header is the id; the second call has no effect."""
+    (first,) = await door.call({"user": DEVON}, key="KEY-1")
+    changes = len(door.stage.changes())
+    (second,) = await door.call({"user": DEVON}, key="KEY-1")
+    assert first == second
+    assert len(door.stage.changes()) == changes
+    (other,) = await door.call({"user": OAKLEY}, key="KEY-1")
+    assert isinstance(other, Finished)
+    assert other.outcome.reasons[0].code == "requestIdReused"
+
+
+async def test_call_that_is_malformed_is_answered_only(door: Door) -> None:
+    """The answer names every problem; nothing is kept, told or copied."""
+    (reply,) = await door.call({"user": "x", "profile": 1})
+    assert isinstance(reply, Finished)
+    assert {reason.code for reason in reply.outcome.reasons} == {"badFormat", "wrongType"}
+    assert (door.told(), door.rejected(), door.resumes()) == ([], (), [])
+
+
+async def test_call_for_several_users_is_accepted(door: Door) -> None:
+    """Each has its own request, resumed at once."""
+    replies = await door.call({"users": [DEVON, OAKLEY]})
+    assert [type(reply) for reply in replies] == [Pending, Pending]
+    assert [at for _, at in door.resumes()] == [door.stage.clock.now()] * 2
+
+
+async def test_call_is_answered_although_the_topic_is_not_to_be_had(door: Door) -> None:
+    """The caller has the outcome; the resume tells the topic later."""
+    door.bus.refuse_sends(OUTCOMES, times=3)
+    (reply,) = await door.call({"requestId": "INC-1", "user": DEVON})
+    assert isinstance(reply, Finished)
+    assert door.told() == []
+    door.bus.clear_faults()
+    await door.receive({"resume": "functionKey:INC-1"})
+    assert [told["requestId"] for told in door.told()] == ["INC-1"]
+
+
+async def test_call_is_not_accepted_when_no_resume_can_be_scheduled(door: Door) -> None:
+    """What is not durable is not begun."""
+    door.bus.refuse_sends(REQUESTS, times=3)
+    with pytest.raises(BusUnavailableError):
+        await door.call({"user": DEVON})
+    assert door.stage.changes() == []
+
+
+async def test_look_up_finds_the_callers_own_first(door: Door) -> None:
+    """Another caller's request of the same id is shown to who may read all."""
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    reception = door.reception()
+    assert await reception.look_up(RequestId("INC-1"), FUNCTION_KEY, any_caller=False) is None
+    found = await reception.look_up(RequestId("INC-1"), FUNCTION_KEY, any_caller=True)
+    assert found is not None
+    assert found.key.caller == QUEUE
+    await door.call({"requestId": "INC-1", "user": OAKLEY})
+    own = await reception.look_up(RequestId("INC-1"), FUNCTION_KEY, any_caller=True)
+    assert own is not None
+    assert own.key.caller == FUNCTION_KEY
+    assert await reception.look_up(RequestId("none"), QUEUE, any_caller=True) is None

@@ -1,0 +1,280 @@
+"""A reset under faults: what stays open is told, what may be cured is tried again, nothing is believed."""
+
+import pytest
+
+from sandbox.tenant import Fault, method
+from shared.errors import GraphError, NoAnswerError, ThrottledError, UnavailableError
+from shared.model import AcceptedRequest, MethodResult, Outcome, Status, StepResult
+from tests.service.stage import BLAIR, CASEY, DEVON, OAKLEY, REESE, Stage, request_for
+from tests.service.test_service import SESSIONS, codes, results
+
+MOBILE = "phoneMethods/3179e48a"
+SAGE = "10000000-0000-4000-8000-000000000019"
+
+
+async def accept(stage: Stage, user: str) -> AcceptedRequest:
+    """Accept a request for a user."""
+    return await stage.ledger.accept(request_for(user, stage.clock.now()))
+
+
+async def resume(stage: Stage, row: AcceptedRequest) -> Outcome:
+    """Go on with a row as the ledger has it."""
+    kept = await stage.ledger.read(row.key)
+    assert kept is not None
+    return await stage.handle(kept)
+
+
+async def test_default_method_is_removed_after_the_others_whatever_the_text(stage: Stage) -> None:
+    """Both texts of the refusal are known; what was refused goes through once it is the last."""
+    stage.tenant.default_text = "alternating"
+    assert (await stage.reset(DEVON)).status is Status.COMPLETED
+    assert (await stage.reset(BLAIR)).status is Status.COMPLETED
+    assert stage.types_of(DEVON) == []
+
+
+async def test_catch_22_of_alternate_mobile_is_left_by_another_default(stage: Stage) -> None:
+    """The alternateMobile is the default and mobile cannot go before it: mobile is made the default."""
+    outcome = await stage.reset(OAKLEY)
+    assert results(outcome) == {"phone": ["deleted", "deleted"]}
+    assert any("signInPreferences" in change for change in stage.changes())
+
+
+async def test_catch_22_without_the_broad_right_is_partial(stage: Stage) -> None:
+    """Where the default may not be changed both phones stay, and are named."""
+    stage.tenant.add_fault(Fault(method="PATCH", path="signInPreferences", status=403, times=None))
+    outcome = await stage.reset(OAKLEY)
+    assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
+    assert results(outcome) == {"phone": ["remaining", "remaining"]}
+
+
+async def test_delayed_visibility_is_waited_for(stage: Stage) -> None:
+    """A deleted method that is still listed is asked for again, found gone, and stays `deleted`."""
+    stage.tenant.visibility_delay_seconds = 15
+    outcome = await stage.reset(DEVON)
+    assert outcome.status is Status.COMPLETED
+    assert {line.result for line in outcome.methods} == {MethodResult.DELETED}
+
+
+async def test_visibility_that_never_comes_is_partial(stage: Stage) -> None:
+    """After three looks what is still listed is remaining, whatever the deletes answered."""
+    stage.tenant.visibility_delay_seconds = 3_600
+    outcome = await stage.reset(DEVON)
+    assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
+    assert {(line.result, line.error) for line in outcome.methods} == {(MethodResult.REMAINING, "stillListed")}
+
+
+async def test_method_that_is_registered_meanwhile_is_removed_too(stage: Stage) -> None:
+    """Scope is a rule, not a list: an attacker who registers again in between loses that as well."""
+    row = await accept(stage, DEVON)
+    user = stage.tenant.directory.users[DEVON]
+    added: list[str] = []
+
+    async def register_while_settling(_: float) -> None:
+        if not added:
+            added.append("0ff1ce00-0000-4000-8000-000000000001")
+            user.methods.append(method("softwareOath", added[0]))
+
+    stage.clock.on_sleep = register_while_settling
+    outcome = await stage.handle(row)
+    assert outcome.status is Status.COMPLETED
+    assert results(outcome)["softwareOath"] == ["deleted"]
+    assert sum(SESSIONS in change for change in stage.changes()) == 3
+
+
+async def test_method_that_is_gone_already_is_no_failure(stage: Stage) -> None:
+    """404 on a delete is done."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=404))
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=404, when="after"))
+    outcome = await stage.reset(DEVON)
+    assert outcome.status is Status.COMPLETED
+
+
+async def test_method_that_vanished_by_itself_is_already_gone(stage: Stage) -> None:
+    """What nobody of us removed is not claimed."""
+    row = await accept(stage, DEVON)
+    stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=500, times=5))
+    with pytest.raises(UnavailableError):
+        await stage.handle(row)
+    user = stage.tenant.directory.users[DEVON]
+    user.methods = [one for one in user.methods if one.type != "phone"]
+    outcome = await resume(stage, row)
+    assert results(outcome) == {"phone": ["alreadyGone"], "microsoftAuthenticator": ["deleted"]}
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+async def test_delete_without_an_answer_is_unknown_until_the_next_listing(stage: Stage, cut: str) -> None:
+    """Whether the connection broke before or after the effect, the listing decides, in the same reset."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, cut="before" if cut == "before" else "after"))
+    outcome = await stage.reset(DEVON)
+    assert outcome.status is Status.COMPLETED
+    assert results(outcome)["phone"] == ["deleted"]
+    assert stage.types_of(DEVON) == []
+
+
+async def test_delete_that_never_gets_an_answer_closes_the_rest_and_goes_on_later(stage: Stage) -> None:
+    """One method that cannot be removed now does not keep the others open; the evidence says what was reached."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, cut="before", times=None))
+    row = await accept(stage, DEVON)
+    with pytest.raises(NoAnswerError):
+        await stage.handle(row)
+    assert stage.types_of(DEVON) == ["phone"]
+    stage.tenant.clear_faults()
+    outcome = await resume(stage, row)
+    assert outcome.status is Status.COMPLETED
+    assert results(outcome) == {"phone": ["deleted"], "microsoftAuthenticator": ["deleted"]}
+
+
+async def test_delete_that_conflicts_is_tried_in_the_next_round_and_later(stage: Stage) -> None:
+    """A conflict may pass: it is no end."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=409, times=4))
+    assert (await stage.reset(DEVON)).status is Status.COMPLETED
+    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=409, times=None))
+    row = await accept(stage, OAKLEY)
+    with pytest.raises(GraphError, match="Somebody else"):
+        await stage.handle(row)
+
+
+async def test_delete_that_is_refused_for_good_is_remaining_with_its_code(stage: Stage) -> None:
+    """A refusal that trying again does not cure is told with Graph's code."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=400, code="nope", message="No.", times=None))
+    outcome = await stage.reset(DEVON)
+    assert outcome.status is Status.PARTIAL
+    assert [(line.result, line.error) for line in outcome.methods if line.type == "phone"] == [
+        (MethodResult.REMAINING, "nope")
+    ]
+
+
+async def test_type_without_its_app_role_is_not_permitted_and_the_others_go(stage: Stage) -> None:
+    """A missing right for one type is that line's result; nothing waits for it."""
+    stage.tenant.roles -= {"UserAuthenticationMethod.ReadWrite.All", "UserAuthMethod-Phone.ReadWrite.All"}
+    outcome = await stage.reset(REESE)
+    assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
+    assert results(outcome) == {"phone": ["notPermitted"], "hardwareOath": ["deactivated"]}
+    assert codes(outcome) == {"notPermitted"}
+
+
+async def test_type_that_may_not_be_listed_is_not_permitted(stage: Stage) -> None:
+    """Hardware OATH that cannot be seen is not taken for absent."""
+    stage.tenant.add_fault(Fault(method="GET", path="hardwareOathMethods", status=403, times=None))
+    outcome = await stage.reset(DEVON)
+    assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
+    assert results(outcome)["hardwareOath"] == ["notPermitted"]
+    assert (await stage.reset(DEVON, profile="phones")).status is Status.COMPLETED
+
+
+async def test_step_without_its_app_role_is_not_permitted_and_the_reset_goes_on(stage: Stage) -> None:
+    """Methods are removed although sessions cannot be revoked; it is partial and not verified."""
+    stage.tenant.roles -= {"User.RevokeSessions.All"}
+    outcome = await stage.reset(DEVON)
+    assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
+    assert [step.result for step in outcome.steps] == [StepResult.NOT_PERMITTED]
+    assert stage.types_of(DEVON) == []
+
+
+async def test_step_that_is_refused_has_failed(stage: Stage) -> None:
+    """A refusal for good is told with its code, and the window is said to be open."""
+    stage.tenant.add_fault(Fault(method="PATCH", path=f"/users/{DEVON}$", status=400, code="nope", times=None))
+    outcome = await stage.reset(DEVON, profile="compromised")
+    assert {step.step: (step.result, step.detail) for step in outcome.steps}["disableAccount"] == (
+        StepResult.FAILED,
+        "nope",
+    )
+    assert "registrationOpen" in {follow_up.code for follow_up in outcome.follow_ups}
+
+
+async def test_revocation_that_does_not_show_is_unconfirmed(stage: Stage) -> None:
+    """An answer is not believed: the user's own time has to move."""
+    stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=204, times=None))
+    outcome = await stage.reset(DEVON)
+    assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
+    assert [step.result for step in outcome.steps] == [StepResult.UNCONFIRMED]
+    assert codes(outcome) == {"stepUnconfirmed"}
+
+
+async def test_revocation_of_a_user_who_never_had_sessions_is_confirmed(stage: Stage) -> None:
+    """No time before is earlier than any time after."""
+    stage.tenant.directory.users[CASEY].properties["signInSessionsValidFromDateTime"] = None
+    assert (await stage.reset(CASEY)).verified
+
+
+async def test_revocation_in_the_second_of_another_is_done_again(stage: Stage) -> None:
+    """Graph's time has whole seconds: one that does not move is moved by the next round."""
+    await stage.reset(DEVON, profile="revoke")
+    stage.tenant.directory.users[DEVON].properties["signInSessionsValidFromDateTime"] = stage.clock.now().strftime(
+        "%Y-%m-%dT%H:%M:%SZ"
+    )
+    assert (await stage.reset(DEVON)).status is Status.COMPLETED
+
+
+async def test_user_who_is_deleted_meanwhile_is_tried_later_and_then_unknown(stage: Stage) -> None:
+    """Nothing is claimed about somebody who is not there any more."""
+    row = await accept(stage, DEVON)
+
+    async def delete_user(_: float) -> None:
+        stage.tenant.directory.users.pop(DEVON, None)
+
+    stage.clock.on_sleep = delete_user
+    with pytest.raises(GraphError, match="does not know"):
+        await stage.handle(row)
+    assert codes(await resume(stage, row)) == {"unknownUser"}
+
+
+async def test_user_who_vanishes_between_the_looks_is_tried_later(stage: Stage) -> None:
+    """The last read of the user counts as well as the listing."""
+    row = await accept(stage, DEVON)
+    stage.tenant.add_fault(Fault(method="GET", path=rf"/v1.0/users/{DEVON}\?", skip=1, status=404, times=None))
+    with pytest.raises(GraphError, match="does not know"):
+        await stage.handle(row)
+
+
+async def test_throttling_that_fits_the_budget_is_waited_for(stage: Stage) -> None:
+    """A Retry-After of a few seconds passes inside the call, everywhere."""
+    stage.tenant.add_fault(Fault(status=429, retry_after=3, times=3))
+    stage.tenant.add_fault(Fault(method="DELETE", status=429, retry_after=5, times=2))
+    assert (await stage.reset(DEVON)).status is Status.COMPLETED
+
+
+async def test_throttling_beyond_the_budget_leaves_with_its_time(stage: Stage) -> None:
+    """What Graph asks for is handed on, and the evidence is kept."""
+    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=429, retry_after=600))
+    row = await accept(stage, DEVON)
+    with pytest.raises(ThrottledError) as raised:
+        await stage.handle(row)
+    assert raised.value.retry_after_seconds == 600
+    outcome = await resume(stage, row)
+    assert (outcome.status, results(outcome)) == (
+        Status.COMPLETED,
+        {"phone": ["deleted"], "microsoftAuthenticator": ["deleted"]},
+    )
+
+
+async def test_hardware_token_whose_state_is_not_shown_is_deactivated_once(stage: Stage) -> None:
+    """Graph need not say whether a token is active: one deactivation that was accepted counts."""
+    for token in stage.tenant.directory.users[REESE].methods:
+        token.properties.pop("device", None)
+    outcome = await stage.reset(REESE)
+    assert outcome.status is Status.COMPLETED
+    assert results(outcome)["hardwareOath"] == ["deactivated"]
+    assert sum("deactivate" in call.path for call in stage.tenant.calls) == 1
+
+
+async def test_hardware_token_that_is_inactive_already_is_left_alone(stage: Stage) -> None:
+    """A second reset has nothing to deactivate."""
+    await stage.reset(REESE)
+    before = len(stage.changes())
+    outcome = await stage.reset(REESE)
+    assert results(outcome) == {"hardwareOath": ["deactivated"]}
+    assert not any("deactivate" in change for change in stage.changes()[before:])
+
+
+async def test_external_method_is_deleted_in_either_form(stage: Stage) -> None:
+    """Which address works is not documented: both do."""
+    stage.tenant.external_delete_form = "ref"
+    assert (await stage.reset(BLAIR, profile="compromised")).status is Status.COMPLETED
+    assert stage.types_of(BLAIR) == []
+
+
+async def test_reset_twice_is_harmless(stage: Stage) -> None:
+    """Every effect converges."""
+    first, second = await stage.reset(SAGE), await stage.reset(SAGE)
+    assert (first.status, second.status) == (Status.COMPLETED, Status.COMPLETED)
