@@ -62,7 +62,7 @@ The sandbox is up, until Ctrl-C.
 Is it up?
   curl -s {url}/api/health
 Reset a user (about 12 s: a deleted method can stay listed for a while, so it looks again before it says "verified"):
-  {post} -d '{{"user": "avery.quinn@contoso.example"}}'
+  {post} -d '{{"user": "sage.winter@contoso.example"}}'
 What would be done to one with every kind of method:
   {post} -d '{{"user": "blair.everett@contoso.example", "profile": "compromised", "dryRun": true}}'
 The break-glass account:

@@ -13,6 +13,7 @@ from azure.servicebus.aio import ServiceBusClient
 from sandbox.stage import AUDIT, OUTCOMES, REJECTED, REQUESTS, Stage
 
 NOTHING = "-"
+MAX_COLUMN = 28
 PATIENCE_SECONDS = 90.0
 HTTP_SECONDS = 75.0
 
@@ -49,10 +50,10 @@ _ALL_TYPES = (
 
 REQUESTS_OF_THE_SHOW: tuple[Request, ...] = (
     Request(
-        "INC-1-avery",
+        "INC-1-val",
         "an everyday user, locked out",
-        _ask("INC-1-avery", "avery.quinn@contoso.example"),
-        Expected("completed", ("microsoftAuthenticator", "phone"), ("email", "windowsHelloForBusiness")),
+        _ask("INC-1-val", "val.cross@contoso.example"),
+        Expected("completed", ("phone",), ("external",)),
     ),
     Request(
         "INC-2-blair",
@@ -215,7 +216,10 @@ def _table(outcomes: dict[str, Outcome]) -> list[str]:
         rows.append(
             (
                 f"{request.request_id} ({request.about})",
-                (outcome.get("user") or {}).get("userPrincipalName", NOTHING),
+                (outcome.get("user") or {})
+                .get("userPrincipalName", NOTHING)
+                .replace("@", " @")
+                .replace("#EXT#", " #EXT#"),
                 outcome.get("status", "none"),
                 _summed(_types(outcome, gone=True)),
                 _summed(_types(outcome, gone=False)),
@@ -223,7 +227,7 @@ def _table(outcomes: dict[str, Outcome]) -> list[str]:
                 ", ".join(sorted({reason["code"] for reason in _reasons(outcome)})) or NOTHING,
             )
         )
-    widths = [min(max(len(row[column]) for row in rows), 44) for column in range(len(rows[0]))]
+    widths = [min(max(len(row[column]) for row in rows), MAX_COLUMN) for column in range(len(rows[0]))]
     return [line for row in rows for line in _wrap(row, widths)]
 
 

@@ -39,8 +39,12 @@ def decide(request: ResetRequest, caller: Caller, subject: Subject, policy: Poli
     others = (*_caller(request, caller, profile, policy), *_never(subject, policy), *_guest(subject, policy))
     dry_run = request.dry_run or policy.mode == "observe"
     if others or privileged:
-        return Refusal(others + privileged, () if others else policy.privileged.instead, dry_run)
+        return Refusal(others + privileged, () if others else _instead(policy), dry_run)
     return Approval(profile, dry_run)
+
+
+def _instead(policy: Policy) -> tuple[StepName, ...]:
+    return tuple(step for step in StepName if step in policy.privileged.instead)  # in the safe order
 
 
 def _caller(request: ResetRequest, caller: Caller, profile: Profile, policy: Policy) -> Iterable[Reason]:

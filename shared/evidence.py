@@ -8,24 +8,26 @@ from shared.plan import line_of
 STILL_LISTED = "stillListed"
 ALL_OF_ITS_TYPE = MethodId("*")  # stands for an id where methods of a type could not even be listed
 
-_TRIED_AND_DONE = {MethodResult.DELETED, MethodResult.ALREADY_GONE, MethodResult.DEACTIVATED}
+_OURS = {MethodResult.DELETED, MethodResult.DEACTIVATED}
+_GONE = {*_OURS, MethodResult.ALREADY_GONE}
 
 
 def note(evidence: Evidence, plan: Plan, not_permitted: tuple[MethodType, ...] = ()) -> Evidence:
     """Merge what a listing shows, judged as `plan`: new methods are added, those it shows no more are settled.
 
     A method that is gone although nothing was tried on it is `alreadyGone`; one that we tried to remove without
-    hearing how that ended was `deleted` by it.
+    hearing how that ended was `deleted` by it. One whose type could not be listed is neither: it stays as it was.
     """
+    evidence = _forget_listing_permitted(evidence, not_permitted)
     listed = [*(line_of(one.method) for one in plan.removals), *plan.staying]
     shown = {(line.type, line.id) for line in listed}
     for old in evidence.methods:
-        if (old.type, old.id) not in shown and old.id != ALL_OF_ITS_TYPE:
+        if (old.type, old.id) not in shown and old.type not in not_permitted:
             evidence = evidence.with_method(_settle(old))
     known = {(line.type, line.id): line for line in evidence.methods}
     for line in listed:
         earlier = known.get((line.type, line.id))
-        if earlier is None or (line.result is not None and earlier.result not in _TRIED_AND_DONE):
+        if earlier is None or (line.result is not None and earlier.result not in _OURS):
             evidence = evidence.with_method(line)
     for type_ in not_permitted:
         evidence = evidence.with_method(MethodLine(type_, ALL_OF_ITS_TYPE, result=MethodResult.NOT_PERMITTED))
@@ -47,7 +49,7 @@ def name_the_remaining(evidence: Evidence, left: tuple[PlannedRemoval, ...]) -> 
     """Turn every line of `left` into one that says so, however good the answer to its removal was."""
     for one in left:
         line = line_for(evidence, one)
-        if line.result is None or line.result in _TRIED_AND_DONE:
+        if line.result is None or line.result in _GONE:
             evidence = evidence.with_method(
                 replace(line, result=MethodResult.REMAINING, error=line.error or STILL_LISTED)
             )
@@ -60,8 +62,14 @@ def line_for(evidence: Evidence, planned: PlannedRemoval) -> MethodLine:
     return next((line for line in evidence.methods if (line.type, line.id) == (fresh.type, fresh.id)), fresh)
 
 
+def _forget_listing_permitted(evidence: Evidence, not_permitted: tuple[MethodType, ...]) -> Evidence:
+    """Drop what stands for a type that could not be listed, where it can be now: its methods speak for themselves."""
+    lines = (line for line in evidence.methods if line.id != ALL_OF_ITS_TYPE or line.type in not_permitted)
+    return replace(evidence, methods=tuple(lines))
+
+
 def _settle(line: MethodLine) -> MethodLine:
-    if line.result in _TRIED_AND_DONE:
+    if line.result in _GONE:
         return line
     tried_without_answer = line.result is None and line.error is not None
     return replace(line, result=MethodResult.DELETED if tried_without_answer else MethodResult.ALREADY_GONE, error=None)

@@ -1,7 +1,7 @@
 """What stays for people to do: what Microsoft Graph cannot do or what was left open, each with its place."""
 
 from shared.model import Evidence, Reason, StepName, StepResult
-from shared.policy import CLOSES_REGISTRATION_WINDOW, Profile
+from shared.policy import CLOSES_REGISTRATION_WINDOW
 
 APP_PASSWORDS = Reason(
     "appPasswords",
@@ -24,13 +24,25 @@ HOME_TENANT = Reason(
 )
 
 
-def name_follow_ups(evidence: Evidence, profile: Profile) -> tuple[Reason, ...]:
-    """Name all that apply; app passwords always, for Graph does not even show whether there are any."""
-    closed = {line.step for line in evidence.steps if line.result is StepResult.DONE} & CLOSES_REGISTRATION_WINDOW
+def name_follow_ups(evidence: Evidence, *, methods_removed: bool) -> tuple[Reason, ...]:
+    """Name all that apply; app passwords always, for Graph does not even show whether there are any.
+
+    `methods_removed`: whether methods went, or were to go, so that there is something to register again.
+    """
+    done = _steps_done(evidence)
     applying = {
         APP_PASSWORDS: True,
-        REGISTRATION_OPEN: profile.removes_methods and not closed,
-        ACCOUNT_DISABLED: StepName.DISABLE_ACCOUNT in closed,
+        REGISTRATION_OPEN: methods_removed and not done & CLOSES_REGISTRATION_WINDOW,
+        ACCOUNT_DISABLED: StepName.DISABLE_ACCOUNT in done,
         HOME_TENANT: evidence.user.is_guest,
     }
     return tuple(follow_up for follow_up, applies in applying.items() if applies)
+
+
+def name_follow_ups_of_refusal(evidence: Evidence) -> tuple[Reason, ...]:
+    """Name what the steps that were done instead of a reset leave to do."""
+    return (ACCOUNT_DISABLED,) if StepName.DISABLE_ACCOUNT in _steps_done(evidence) else ()
+
+
+def _steps_done(evidence: Evidence) -> set[str]:
+    return {line.step for line in evidence.steps if line.result is StepResult.DONE}

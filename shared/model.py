@@ -41,7 +41,7 @@ class MethodType(StrEnum):
 
 
 class StepName(StrEnum):
-    """What is done to a user besides removing methods."""
+    """What is done to a user besides removing methods, in the safe order (product.md 2)."""
 
     DISABLE_ACCOUNT = "disableAccount"
     REVOKE_SESSIONS = "revokeSessions"

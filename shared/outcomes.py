@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.followups import name_follow_ups
+from shared.followups import name_follow_ups, name_follow_ups_of_refusal
 from shared.model import (
     AcceptedRequest,
     Evidence,
@@ -27,6 +27,7 @@ _OPEN_METHOD = {
     MethodResult.UNSUPPORTED: ("unsupportedMethod", "is of a type that we do not know, so it was not touched"),
     MethodResult.NOT_PERMITTED: ("notPermitted", "could not be removed: our identity lacks the app role"),
 }
+_REMOVED = {MethodResult.DELETED, MethodResult.DEACTIVATED}
 _OPEN_STEP = {
     StepResult.FAILED: ("stepFailed", "failed"),
     StepResult.UNCONFIRMED: ("stepUnconfirmed", "was accepted, but Microsoft Graph does not show its effect yet"),
@@ -59,7 +60,7 @@ def carried_out(
         reasons=reasons,
         verified=verified,
         verified_at=verification.at if verified else None,
-        follow_ups=name_follow_ups(evidence, profile),
+        follow_ups=name_follow_ups(evidence, methods_removed=profile.removes_methods),
     )
 
 
@@ -88,7 +89,10 @@ def refused(
     accepted: AcceptedRequest, evidence: Evidence, reasons: tuple[Reason, ...], now: datetime, *, dry_run: bool
 ) -> Outcome:
     """Tell why the policy forbids it, and which steps were carried out instead."""
-    return _outcome(accepted, Status.REFUSED, now, evidence=evidence, reasons=reasons, dry_run=dry_run)
+    follow_ups = name_follow_ups_of_refusal(evidence)
+    return _outcome(
+        accepted, Status.REFUSED, now, evidence=evidence, reasons=reasons, dry_run=dry_run, follow_ups=follow_ups
+    )
 
 
 def invalid(accepted: AcceptedRequest, problems: tuple[Problem, ...], now: datetime) -> Outcome:
@@ -99,9 +103,18 @@ def invalid(accepted: AcceptedRequest, problems: tuple[Problem, ...], now: datet
 def failed(accepted: AcceptedRequest, code: str, now: datetime) -> Outcome:
     """Tell what was done and what not when patience is at its end."""
     reason = Reason("patienceAtItsEnd", f"Tried until now without reaching the end; the last obstacle was {code}.")
-    evidence = accepted.evidence
-    open_methods = _open_methods(evidence) if evidence else ()
-    return _outcome(accepted, Status.FAILED, now, evidence=evidence, reasons=(reason, *open_methods))
+    evidence, dry_run = accepted.evidence, accepted.request.dry_run
+    if evidence is None:
+        return _outcome(accepted, Status.FAILED, now, reasons=(reason,), dry_run=dry_run)
+    return _outcome(
+        accepted,
+        Status.FAILED,
+        now,
+        evidence=evidence,
+        reasons=(reason, *_open_methods(evidence), *_open_steps(evidence)),
+        dry_run=dry_run,
+        follow_ups=name_follow_ups(evidence, methods_removed=any(line.result in _REMOVED for line in evidence.methods)),
+    )
 
 
 def reasons_of(problems: tuple[Problem, ...]) -> tuple[Reason, ...]:

@@ -28,9 +28,8 @@ from shared.model import (
 )
 from shared.policy import Profile
 
-STEP_ORDER = (StepName.DISABLE_ACCOUNT, StepName.REVOKE_SESSIONS)
 UNDATED = "undated"
-_TYPE_ORDER = {kind.type: place for place, kind in enumerate(KINDS)}
+_TYPE_ORDER: Mapping[MethodType | None, int] = {kind.type: place for place, kind in enumerate(KINDS)}
 
 # What a user may have as default method (`userPreferredMethodForSecondaryAuthentication`), by what they registered.
 _PREFERENCES: dict[str, tuple[str, ...]] = {
@@ -87,7 +86,7 @@ def make_plan(methods: Iterable[Method], profile: Profile, scope: Scope) -> Plan
     judged = [judge(method, scope) for method in methods]
     removals = sorted((one for one in judged if isinstance(one, PlannedRemoval)), key=_place)
     return Plan(
-        steps=tuple(step for step in STEP_ORDER if step in profile.steps),
+        steps=tuple(step for step in StepName if step in profile.steps),
         removals=tuple(removals),
         staying=tuple(one for one in judged if isinstance(one, MethodLine)),
     )
@@ -148,8 +147,6 @@ def _is_undated_and_kept(method: Method, selection: Selection) -> bool:
 
 
 def _place(planned: PlannedRemoval) -> tuple[int, int]:
-    method = planned.method
-    if method.type is None:  # judge never plans one
-        raise AssertionError(method.odata_type)
+    method = planned.method  # of a type in the catalogue: judge plans no other
     phone = PHONE_ORDER.index(method.id) if method.id in PHONE_ORDER else -1
     return _TYPE_ORDER[method.type], phone

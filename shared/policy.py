@@ -18,6 +18,8 @@ from shared.strictjson import StrictJsonError, parse_json
 MAX_USERS_PER_BODY = 500
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# What pydantic puts into a path for the branch of a union that it tried, as in `literal['any']`.
+_PYDANTICS_OWN = re.compile(r"(literal|tuple|function-[a-z]+)\[.*\]", re.DOTALL)
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 
 # Steps of the contract that this version does not carry out: a policy that names one does not start.
@@ -35,7 +37,7 @@ def _guid(value: object) -> object:
 
 def _step(value: object) -> object:
     if isinstance(value, str) and _STEPS_TO_COME.fullmatch(value):
-        raise ValueError("is a step that this version cannot carry out yet")
+        raise ValueError(f"{value[:60]!a} is a step that this version cannot carry out yet")
     return value
 
 
@@ -159,12 +161,13 @@ def _lower_callers(value: object) -> object:
     """Object ids of callers are compared in lower case, as Entra's are read."""
     if isinstance(value, dict) and isinstance(value.get("callers"), dict):
         callers = {key.lower() if GUID.fullmatch(key) else key: names for key, names in value["callers"].items()}
-        return {**value, "callers": callers}
+        if len(callers) == len(value["callers"]):  # else one is there twice, and a check says so
+            return {**value, "callers": callers}
     return value
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    shown = [str(part) for part in location if not re.search(r"[\[(]|^tuple|^literal|^function", str(part))]
+    shown = [str(part) for part in location if not _PYDANTICS_OWN.fullmatch(str(part))]
     return f"MFA_RESET_POLICY: {'.'.join(shown) or 'the policy'}: {message.removeprefix('Value error, ')}"
 
 
@@ -182,6 +185,8 @@ def _check_names(policy: Policy) -> Iterable[str]:
     for caller, names in policy.callers.items():
         if caller not in {QUEUE, FUNCTION_KEY} and not GUID.fullmatch(caller):
             yield f"callers.{caller[:50]!a}: a caller is queue, functionKey or an object id"
+        elif GUID.fullmatch(caller) and caller != caller.lower():
+            yield f"callers.{caller}: the same caller is named twice, in capital and in small letters"
         for name in names:
             if name not in policy.profiles:
                 yield f"callers.{caller[:50]}: there is no profile {name[:50]!a}"
@@ -199,7 +204,7 @@ def _check_profiles(policy: Policy) -> Iterable[str]:
         if not profile.removes_methods and not profile.steps:
             yield f"profiles.{name[:50]}: it does nothing"
         for what, several in (("methods", profile.methods), ("steps", profile.steps)):
-            if not isinstance(several, str) and len(set(several)) < len(several):
+            if _repeats(several):
                 yield f"profiles.{name[:50]}.{what}: one is named twice"
         closed = CLOSES_REGISTRATION_WINDOW & set(profile.steps)
         if profile.removes_methods and not closed and profile.registration_window is None:
@@ -207,6 +212,15 @@ def _check_profiles(policy: Policy) -> Iterable[str]:
                 f"profiles.{name[:50]}: whoever knows the password can register first once the methods are gone: add a "
                 'step that prevents it (disableAccount), or say "registrationWindow": "accepted"'
             )
+
+
+def _check_privileged(policy: Policy) -> Iterable[str]:
+    if _repeats(policy.privileged.instead):
+        yield "privileged.instead: one is named twice"
+
+
+def _repeats(several: str | tuple[str, ...]) -> bool:
+    return isinstance(several, tuple) and len(set(several)) < len(several)
 
 
 def _check_dangerous(policy: Policy) -> Iterable[str]:
@@ -224,5 +238,6 @@ _CHECKS: tuple[Callable[[Policy], Iterable[str]], ...] = (
     _check_names,
     _check_reachable,
     _check_profiles,
+    _check_privileged,
     _check_dangerous,
 )

@@ -5,12 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from shared.errors import SettingsError
 from shared.policy import GUID, Policy, parse_policy
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_GRAPH_URL = re.compile(r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?(?::[0-9]{1,5})?")
+_LOOPBACK_URL = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
 _ENTITY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?")
 _NAMESPACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 # Azure sets these where it runs an app; instances share no disk there.
@@ -89,9 +89,7 @@ class _Reader:
 
     def read_graph_url(self) -> str:
         url = self.text("GRAPH_URL").rstrip("/") or "https://graph.microsoft.com"
-        parts = urlsplit(url)
-        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-        if not secure or not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        if not _GRAPH_URL.fullmatch(url) and not _LOOPBACK_URL.fullmatch(url):
             self.problems.append("GRAPH_URL must be https://host (or http:// on loopback), without a path")
         return url
 

@@ -1,7 +1,6 @@
 """The HTTP side: who calls, which status code, problem documents (RFC 9457). Knows nothing of azure-functions."""
 
 import base64
-import binascii
 import json
 import logging
 from collections.abc import Awaitable, Mapping
@@ -16,7 +15,7 @@ from shared.logs import alert, correlation_id, log
 from shared.model import FUNCTION_KEY, AcceptedRequest, Caller, Outcome, Reason, RequestId, Status
 from shared.policy import GUID
 from shared.ports import Call, Finished, Front, Pending, Reply
-from shared.strictjson import Json, StrictJsonError, parse_json
+from shared.strictjson import Json, parse_json
 
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
@@ -83,9 +82,9 @@ class Web:
             return principal
         if not principal.may_request:
             return problem(HTTPStatus.FORBIDDEN, "roleMissing", f"The caller lacks the role {REQUEST_ROLE}.")
-        header = call.headers.get("idempotency-key", "").strip().removeprefix('"').removesuffix('"')
-        idempotency_key = parse_request_id(header)
-        if header and idempotency_key is None:
+        header = call.headers.get("idempotency-key")
+        idempotency_key = parse_request_id(_unquote(header)) if header is not None else None
+        if header is not None and idempotency_key is None:
             return problem(
                 HTTPStatus.BAD_REQUEST, "badIdempotencyKey", "Idempotency-Key: 1 to 100 of A-Z a-z 0-9 . _ : -"
             )
@@ -143,11 +142,18 @@ def problem(status: HTTPStatus, code: str, detail: str, **more: Json) -> HttpAns
     return HttpAnswer(status, document, PROBLEM_TYPE)
 
 
+def _unquote(header: str) -> str:
+    """Take off the quotes in which the draft on Idempotency-Key has it; senders leave them out."""
+    text = header.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1] if quoted else text
+
+
 def _read_claims(header: str) -> list[tuple[str, str]]:
     """Read what App Service Authentication says of the caller; nothing from anything that is not exactly that."""
     try:
         principal = parse_json(base64.b64decode(header, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError, StrictJsonError):
+    except ValueError:  # no ASCII, no base64, no UTF-8, no JSON
         return []
     claims = principal.get("claims") if isinstance(principal, dict) else None
     pairs = (

@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +51,7 @@ class HostOptions:
 
 
 class Host:
-    """One function app, served."""
+    """One function app, served; after `run`, `has_drained` says whether all that ran had come to its end."""
 
     def __init__(
         self, options: HostOptions, host_json: HostJson, functions: Sequence[Function], invocations: Invocations
@@ -64,6 +63,7 @@ class Host:
         http = HttpFunctions(functions, invocations, keys, options.easy_auth, options.answer_seconds)
         self._runner = web.AppRunner(http.application(), access_log=None, shutdown_timeout=0.5)
         self._pumps = _make_pumps(functions, host_json, invocations)
+        self.has_drained = False
 
     async def run(self) -> int:
         """Serve until a signal or a function timeout; the exit code."""
@@ -100,7 +100,7 @@ class Host:
             await _bounded(asyncio.wait(pumping) if pumping else asyncio.sleep(0.1), SETTLE_SECONDS)
             return EXIT_FUNCTION_TIMEOUT
         await site.stop()
-        await _bounded(self._drain(pumping), self._options.drain_seconds)
+        self.has_drained = await _bounded(self._drain(pumping), self._options.drain_seconds)
         return EXIT_STOPPED
 
     async def _drain(self, pumping: Sequence[asyncio.Task[None]]) -> None:
@@ -135,11 +135,12 @@ async def run_host(options: HostOptions, environment: Mapping[str, str]) -> int:
         _log.warning("%s", warning)
     try:
         functions = read_functions(await worker.start(options.app_directory), host_json, environment)
-        code = await Host(options, host_json, functions, invocations).run()
+        host = Host(options, host_json, functions, invocations)
+        code = await host.run()
     finally:
         has_ended = worker.stop()
-    if not has_ended or code != EXIT_STOPPED:
-        # A function that will not end, or must not: a thread that is left would keep the process.
+    if not (has_ended and host.has_drained):
+        # A function still runs, perhaps on a thread of the worker's pool, for which the interpreter would wait.
         sys.stdout.flush()
         os._exit(code)
     return code
@@ -159,9 +160,13 @@ def _on_signals() -> asyncio.Event:
     return stop
 
 
-async def _bounded(work: Awaitable[object], seconds: float) -> None:
-    with suppress(TimeoutError):
+async def _bounded(work: Awaitable[object], seconds: float) -> bool:
+    """Wait for the work's end, which must come in that time; whether it did."""
+    try:
         await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _die_with_input() -> None:

@@ -132,8 +132,11 @@ async def test_read_subject_when_role_is_direct_then_it_is_held(here: Scene) -> 
 
 async def test_read_subject_when_a_group_is_hidden_then_operator_error(here: Scene) -> None:
     """A membership that may not be read is not an ordinary group."""
+    user = await here.user(CASEY)
+    assert (await here.directory.read_subject(user)).groups
+    here.tenant.directory.groups[group_id(6)].unreadable = True
     with pytest.raises(OperatorError):
-        await here.directory.read_subject(await here.user(AVERY))
+        await here.directory.read_subject(user)
 
 
 @pytest.mark.parametrize("right", ["GroupMember", "RoleManagement"])

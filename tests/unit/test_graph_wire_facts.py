@@ -333,6 +333,8 @@ def test_methods_when_listed_twice_then_merged() -> None:
     )
     active = Method(MethodType.HARDWARE_OATH, "#t", MethodId("m"), active=True)
     assert merge_methods([active, second])[0].active is True
+    silent = Method(MethodType.HARDWARE_OATH, "#t", MethodId("m"))
+    assert merge_methods([second, silent])[0].active is False
 
 
 # --- Times ------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ def see(req):
 @app.route("echo/{name}/{id:guid?}", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def echo(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     trace = context.trace_context
+    logging.info("quiet echo")
     seen = see(req) | {"trace": trace.trace_parent, "state": trace.trace_state, "function": context.function_name}
     return func.HttpResponse(json.dumps(seen), mimetype="application/json")
 
@@ -70,7 +71,9 @@ def environment(req: func.HttpRequest) -> str:
 async def nightly(timer: func.TimerRequest) -> None:
     logging.warning("nightly has run, past due: %s", timer.past_due)
 """
-HOST_JSON = {"logging": {"logLevel": {"default": "Information", "Function.log.User": "Warning"}}}
+HOST_JSON = {
+    "logging": {"logLevel": {"default": "Information", "Function.log.User": "Warning", "Function.echo.User": "Warning"}}
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -169,9 +172,10 @@ async def test_function_when_it_raises_then_the_log_says_why(host: HostProcess) 
 
 
 async def test_logs_when_a_function_logs_then_one_line_with_level_logger_and_message(host: HostProcess) -> None:
-    """What `extra` holds is lost, what the level forbids is not shown."""
+    """What `extra` holds is lost, what the level forbids is not shown, in sync and async functions alike."""
     await call(host, "/api/log/apple")
     await call(host, "/api/log/pear")
+    await call(host, "/api/echo/x")
     assert await host.wait_for_output("printed pear")
     assert 'WARNING shop {"word": "apple"} two\\nlines' in host.output
     assert not [line for line in host.output if "lost-word" in line or "quiet" in line]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,12 @@ async def wait(req: func.HttpRequest) -> str:
 @app.route("block", auth_level=func.AuthLevel.ANONYMOUS)
 async def block(req: func.HttpRequest) -> str:
     logging.warning("blocking")
+    time.sleep(float(req.params["seconds"]))
+    return "done"
+
+@app.route("hold", auth_level=func.AuthLevel.ANONYMOUS)
+def hold(req: func.HttpRequest) -> str:
+    logging.warning("holding")
     time.sleep(float(req.params["seconds"]))
     return "done"
 
@@ -68,7 +75,7 @@ async def test_stop_when_nothing_runs_then_exit_code_zero(tmp_path: Path) -> Non
 async def test_stop_when_a_call_runs_then_it_is_drained(tmp_path: Path) -> None:
     """The caller still gets the answer."""
     async with new_host(tmp_path) as host:
-        call = asyncio.create_task(get(host, "/api/wait?seconds=0.5"))
+        call = asyncio.create_task(get(host, "/api/wait?seconds=1.2"))
         await host.wait_for_output("waiting")
         assert await host.stop() == EXIT_STOPPED
         assert (await call).text == "done"
@@ -85,11 +92,14 @@ async def test_stop_when_the_drain_is_over_then_the_call_is_cancelled(tmp_path: 
         assert "WARNING root waited" not in host.output
 
 
-async def test_stop_when_a_function_blocks_the_worker_then_it_ends_all_the_same(tmp_path: Path) -> None:
-    """The host does not hang on a thread that is not its own."""
+@pytest.mark.parametrize(("path", "word"), [("block", "blocking"), ("hold", "holding")])
+async def test_stop_when_a_function_blocks_a_thread_then_it_ends_all_the_same(
+    tmp_path: Path, path: str, word: str
+) -> None:
+    """The host hangs neither on the worker's loop nor on its pool."""
     async with new_host(tmp_path, drain_seconds=0.2) as host:
-        call = asyncio.create_task(get(host, "/api/block?seconds=30"))
-        await host.wait_for_output("blocking")
+        call = asyncio.create_task(get(host, f"/api/{path}?seconds=30"))
+        await host.wait_for_output(word)
         assert await host.stop() == EXIT_STOPPED
         with pytest.raises(httpx.HTTPError):
             await call
@@ -118,6 +128,11 @@ async def test_function_timeout_when_exceeded_then_all_fail_and_the_process_ends
         assert [(await call).status_code for call in (first, second)] == [500, 500]
         line = await host.wait_for_output("Timeout value of 00:00:01 exceeded")
         assert f"by function 'Functions.{path}'" in line
+        durations = [
+            int(found[1]) for line in host.output if (found := re.search(r"\(Failed, .*Duration=(\d+)ms", line))
+        ]
+        assert min(durations) < 900
+        assert max(durations) >= 1000
 
 
 async def test_worker_when_a_function_exits_the_process_then_the_host_ends(tmp_path: Path) -> None:

@@ -31,6 +31,12 @@ async def test_pass_when_its_time_is_over_then_not_usable(graph: Caller, clock: 
     assert (early["isUsable"], early["methodUsabilityReason"]) == (False, "NotYetValid")
 
 
+async def test_pass_when_nothing_is_said_then_an_hour_and_more_than_once(graph: Caller) -> None:
+    """An empty body makes a pass of an hour."""
+    created = (await graph.post(address_of(AVERY, "temporaryAccessPassMethods"), {})).json()
+    assert (created["lifetimeInMinutes"], created["isUsableOnce"]) == (60, False)
+
+
 @pytest.mark.parametrize("minutes", [59, 481, "60", None])
 async def test_pass_when_outside_the_policy_then_refused_in_its_words(graph: Caller, minutes: object) -> None:
     """The tenant's policy sets the shortest and the longest lifetime."""

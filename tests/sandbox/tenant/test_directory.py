@@ -62,12 +62,13 @@ def test_directory_when_user_is_looked_up_then_by_id_or_name_in_any_case(directo
     assert directory.find_user("nobody") is None
 
 
-def test_directory_when_file_names_unknown_objects_then_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["groups", "administrativeUnits"])
+def test_directory_when_file_names_unknown_objects_then_refused(tmp_path: Path, kind: str) -> None:
     """A member that is not in the file is a mistake in the file."""
     content: dict[str, Any] = {
         "tenantId": "t",
         "users": [],
-        "groups": [{"id": "g", "displayName": "G", "members": ["ghost"]}],
+        kind: [{"id": "x", "displayName": "X", "members": ["ghost"]}],
     }
     path = tmp_path / "directory.json"
     path.write_text(json.dumps(content), encoding="utf-8")

@@ -132,6 +132,19 @@ async def test_group_members_when_read_then_nested_ones_too(graph: Caller) -> No
     ]
 
 
+async def test_group_members_when_groups_form_a_circle_then_each_is_listed_once(graph: Caller, tenant: Tenant) -> None:
+    """A circle of groups ends, and holds its first group too."""
+    tenant.directory.groups[NIGHT_SHIFT].members.append(HELP_DESK)
+    found = (await graph.get(f"/v1.0/groups/{HELP_DESK}/transitiveMembers", select="id")).json()["value"]
+    assert [item["id"] for item in found] == [NIGHT_SHIFT, HARPER, HELP_DESK]
+
+
+async def test_group_memberships_when_option_is_not_known_then_bad_request(graph: Caller) -> None:
+    """The cast takes no filter here."""
+    answer = await graph.get(f"/v1.0/users/{HARPER}/{CAST}", ADVANCED, count="true", filter="id eq 'x'")
+    assert error_of(answer) == (400, "BadRequest")
+
+
 async def test_member_when_added_twice_then_second_is_refused(graph: Caller, tenant: Tenant) -> None:
     """The second call says that the reference exists, and changes nothing."""
     address = f"/v1.0/groups/{CONTAINED}/members/$ref"

@@ -191,6 +191,16 @@ async def test_method_when_it_is_not_there_then_reading_it_is_not_found(graph: C
         assert error_of(await graph.get(address_of(BLAIR, segment))) == (404, "resourceNotFound")
 
 
+async def test_hardware_token_when_user_is_restricted_then_stays_activated(graph: Caller, tenant: Tenant) -> None:
+    """The property on the user shields as the unit does."""
+    tenant.directory.users[BLAIR].properties["isManagementRestricted"] = True
+    answer = await graph.post(address_of(BLAIR, f"hardwareOathMethods/{BLAIRS_TOKEN}/deactivate", "beta"))
+    token = tenant.directory.users[BLAIR].find_method(BLAIRS_TOKEN)
+    assert error_of(answer) == (403, "accessDenied")
+    assert token is not None
+    assert token.properties["device"]["status"] == "activated"
+
+
 async def test_method_when_user_is_in_restricted_unit_then_delete_is_refused(graph: Caller, tenant: Tenant) -> None:
     """Members of a restricted management administrative unit are shielded."""
     answer = await graph.delete(address_of(JULES, f"phoneMethods/{MOBILE}"))

@@ -48,6 +48,20 @@ async def test_next_link_when_given_then_is_absolute_and_keeps_the_query(graph: 
     assert first["@odata.count"] == 2
 
 
+async def test_count_when_not_asked_for_or_on_a_later_page_then_absent(graph: Caller, tenant: Tenant) -> None:
+    """The count comes with the first page of an advanced query, never else."""
+    tenant.page_size = 1
+    first = (await graph.get("/v1.0/groups", ADVANCED, count="true")).json()
+    second = (await graph.call("GET", first["@odata.nextLink"], headers=ADVANCED)).json()
+    plain = [(await graph.get("/v1.0/groups")).json(), (await graph.get("/v1.0/groups", count="true")).json()]
+    assert ["@odata.count" in page for page in (first, second, *plain)] == [True, False, False, False]
+
+
+async def test_page_when_top_is_one_then_has_one_item(graph: Caller) -> None:
+    """One is the smallest page."""
+    assert len((await graph.get("/v1.0/groups", top="1")).json()["value"]) == 1
+
+
 async def test_first_page_when_empty_then_has_a_link(graph: Caller, tenant: Tenant) -> None:
     """An empty page is not the end; an empty collection is."""
     tenant.empty_first_page = True

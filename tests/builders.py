@@ -1,0 +1,173 @@
+"""Valid values, of which a test says only what it is about."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from shared.catalogue import ALTERNATE_MOBILE, BY_TYPE, MOBILE, OFFICE
+from shared.model import (
+    QUEUE,
+    AcceptedRequest,
+    Caller,
+    Evidence,
+    Group,
+    Method,
+    MethodId,
+    MethodLine,
+    MethodResult,
+    MethodType,
+    Outcome,
+    ProfileName,
+    ReferenceKind,
+    RequestId,
+    RequestKey,
+    ResetRequest,
+    RoleHolding,
+    Selection,
+    Source,
+    Status,
+    StepLine,
+    StepName,
+    StepResult,
+    Subject,
+    User,
+    UserId,
+    UserReference,
+)
+from shared.policy import Policy, Profile, parse_policy
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+ALICE = UserId("c4bedccf-e5ff-4215-a1df-468800618a6c")
+APPLICATION = Caller("7d1f2b6a-0c55-4f0e-9d43-2f7f8b7f3b10")
+REREGISTER = ProfileName("reregister")
+COMPROMISED = ProfileName("compromised")
+PHONE_TYPES = {MOBILE: "mobile", ALTERNATE_MOBILE: "alternateMobile", OFFICE: "office"}
+
+
+def a_policy_document(**changes: object) -> dict[str, Any]:
+    """Make the contract's default policy (product.md 2), with some of its keys replaced."""
+    return {
+        "mode": "enforce",
+        "defaultProfiles": {"request": "reregister", "alert": "compromised"},
+        "profiles": {
+            "reregister": {"methods": "reregister", "steps": ["revokeSessions"], "registrationWindow": "accepted"},
+            "compromised": {"methods": "all", "steps": ["disableAccount", "revokeSessions"]},
+        },
+        "callers": {"queue": ["reregister", "compromised"], "functionKey": ["reregister", "compromised"]},
+        "never": {"users": [], "groups": []},
+        "privileged": {"roles": "any", "groups": "assignable", "instead": ["revokeSessions"]},
+        "guests": "allow",
+        "intake": {"mappings": [], "defenderRoles": ["compromised"], "domains": {}},
+        "limits": {"resetsPerHour": 100, "usersPerAlert": 20, "cooldownMinutes": 30},
+    } | changes
+
+
+def a_policy(**changes: object) -> Policy:
+    """Make the contract's default policy, with some of its keys replaced."""
+    return parse_policy(json.dumps(a_policy_document(**changes)))
+
+
+def a_user(  # noqa: PLR0913 - one a field
+    *,
+    id_: str = ALICE,
+    name: str = "alice@contoso.example",
+    user_type: str | None = "Member",
+    account_enabled: bool | None = True,
+    management_restricted: bool = False,
+    sessions_valid_from: datetime | None = NOW,
+) -> User:
+    """Make an everyday user."""
+    return User(UserId(id_), name, user_type, account_enabled, False, management_restricted, sessions_valid_from)  # noqa: FBT003 - a field
+
+
+def a_subject(user: User | None = None, groups: tuple[Group, ...] = (), roles: tuple[RoleHolding, ...] = ()) -> Subject:
+    """Make the facts of a user in no group and without a role."""
+    return Subject(user or a_user(), groups, roles)
+
+
+def a_request(
+    profile: ProfileName = REREGISTER, selection: Selection | None = None, *, dry_run: bool = False
+) -> ResetRequest:
+    """Make a request for Alice."""
+    return ResetRequest(
+        RequestId("INC-3177"),
+        UserReference(ReferenceKind.OBJECT_ID, ALICE),
+        profile,
+        selection=selection or Selection(),
+        dry_run=dry_run,
+    )
+
+
+def an_accepted_request(
+    request: ResetRequest | None = None,
+    caller: Caller = QUEUE,
+    **fields: Any,  # noqa: ANN401 - the fields' own types
+) -> AcceptedRequest:
+    """Make a request that the ledger holds."""
+    request = request or a_request()
+    key = RequestKey(caller, request.request_id)
+    return AcceptedRequest(key, "f" * 64, request, Source.QUEUE, NOW, NOW, **fields)
+
+
+def a_method(
+    type_: MethodType | None = MethodType.FIDO2,
+    id_: str = "m1",
+    registered_at: datetime | None = None,
+    *,
+    active: bool | None = None,
+) -> Method:
+    """Make a registered method; `type_` None makes one of a type that we do not know."""
+    odata_type = BY_TYPE[type_].odata_type if type_ else "#microsoft.graph.palmReaderAuthenticationMethod"
+    method_id = MethodId(id_)
+    phone_type = PHONE_TYPES.get(method_id) if type_ is MethodType.PHONE else None
+    return Method(type_, odata_type, method_id, "safe to show", registered_at, active, phone_type)
+
+
+def a_line(
+    type_: str = MethodType.FIDO2, id_: str = "m1", result: MethodResult | None = None, error: str | None = None
+) -> MethodLine:
+    """Make an outcome's line of a method."""
+    return MethodLine(type_, MethodId(id_), "safe to show", None, result, error)
+
+
+def a_step(step: StepName = StepName.REVOKE_SESSIONS, result: StepResult = StepResult.DONE) -> StepLine:
+    """Make an outcome's line of a step."""
+    return StepLine(step, result, NOW)
+
+
+def an_evidence(*methods: MethodLine, steps: tuple[StepLine, ...] = (), user: User | None = None) -> Evidence:
+    """Make what was found of Alice."""
+    return Evidence(user or a_user(), NOW, methods, steps)
+
+
+def an_outcome(status: Status = Status.COMPLETED, **fields: Any) -> Outcome:  # noqa: ANN401 - the fields' own types
+    """Make how Alice's request ended."""
+    known: dict[str, Any] = {"request_id": RequestId("INC-3177"), "caller": QUEUE, "source": Source.QUEUE}
+    return Outcome(status=status, accepted_at=NOW, finished_at=NOW, **{**known, **fields})
+
+
+# --- Any methods, any scope, for properties ----------------------------------------------------------------------
+
+moments = st.datetimes(NOW.replace(month=1, tzinfo=None), NOW.replace(month=12, tzinfo=None), timezones=st.just(UTC))
+method_types = st.sampled_from(MethodType)
+phones = st.builds(a_method, st.just(MethodType.PHONE), st.sampled_from([*PHONE_TYPES]), st.none() | moments)
+other_methods = st.builds(
+    a_method,
+    st.none() | st.sampled_from([each for each in MethodType if each is not MethodType.PHONE]),
+    st.sampled_from(["m1", "m2", "m3", "m4"]),
+    st.none() | moments,
+    active=st.sampled_from([None, True, False]),
+)
+listings = st.lists(phones | other_methods, max_size=12, unique_by=lambda one: (one.odata_type, one.id)).map(tuple)
+kept = st.sampled_from([each.value for each in MethodType]) | st.sampled_from(["m1", "m2", MOBILE]).map("id:{}".format)
+selections = st.builds(
+    Selection, st.lists(kept, max_size=4, unique=True).map(tuple), st.none() | moments, st.booleans()
+) | st.just(Selection())
+profiles = st.builds(
+    Profile,
+    methods=st.sampled_from(["reregister", "all", "none"]) | st.lists(method_types, max_size=5, unique=True).map(tuple),
+    steps=st.lists(st.sampled_from(StepName), max_size=2, unique=True).map(tuple),
+    registrationWindow=st.just("accepted"),
+)

@@ -1,0 +1,222 @@
+"""The function app as Azure runs it: loaded by the worker library, called over its routes and its queue."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
+
+from sandbox.host import HostProcess, HostStartError
+from sandbox.stage import AUDIT, OUTCOMES, REJECTED, REQUESTS, ROOT, Stage, set_up
+from sandbox.tenant import Fault
+from shared.intake import queue_parent_id
+from shared.intake.request_ids import derive_request_id
+from shared.model import ReferenceKind, UserReference
+
+pytestmark = [pytest.mark.xdist_group("function"), pytest.mark.asyncio(loop_scope="module")]
+
+QUINN = UserReference(ReferenceKind.USER_PRINCIPAL_NAME, "quinn.abbott@fabrikam.example")
+DEVON = "10000000-0000-4000-8000-000000000004"
+TOPIC = f"{OUTCOMES}/Subscriptions/{AUDIT}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage() -> AsyncIterator[Stage]:
+    """Share one sandbox among the tests of this module."""
+    async with set_up() as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
+    """Call with the function key."""
+    headers = {"x-functions-key": stage.host.function_key}
+    async with httpx.AsyncClient(base_url=stage.host.url, headers=headers, timeout=90) as client:
+        yield client
+
+
+async def send(stage: Stage, *messages: ServiceBusMessage) -> None:
+    """Put messages on the request queue with the real client."""
+    async with (
+        ServiceBusClient.from_connection_string(stage.bus.connection_string) as client,
+        client.get_queue_sender(REQUESTS) as sender,
+    ):
+        for message in messages:
+            await sender.send_messages(message)
+
+
+async def told(stage: Stage, request_id: str, seconds: float = 60) -> dict[str, Any]:
+    """Wait for the outcome of a request on the topic."""
+    async with asyncio.timeout(seconds):
+        while True:
+            for message in stage.bus.peek(TOPIC):
+                outcome: dict[str, Any] = json.loads(message.body)
+                if outcome["requestId"] == request_id:
+                    return outcome
+            await asyncio.sleep(0.1)
+
+
+async def test_health_says_only_that_it_is_up(stage: Stage) -> None:
+    """Anybody may ask, and learns nothing else."""
+    async with httpx.AsyncClient(base_url=stage.host.url, timeout=10) as anonymous:
+        answer = await anonymous.get("/api/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "up"})
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/resets"), ("GET", "/api/resets/x")])
+async def test_call_without_a_key_is_401(stage: Stage, method: str, path: str) -> None:
+    """The host keeps out whoever has no key."""
+    async with httpx.AsyncClient(base_url=stage.host.url, timeout=10) as anonymous:
+        assert (await anonymous.request(method, path)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"), [("GET", "/api/resets", "POST"), ("DELETE", "/api/resets/x", "GET")]
+)
+async def test_call_with_the_wrong_method_is_405(client: httpx.AsyncClient, method: str, path: str, allow: str) -> None:
+    """And the answer says which one is right."""
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "empty"),
+        (b"{", 400, "notJson"),
+        (b"\xff", 400, "notUtf8"),
+        (b'{"user": 1}', 400, "wrongType"),
+        (b'{"user": "a@b.example", "x": 1}', 400, "unknownField"),
+        (b'{"user": "a@b.example", "user": "a@b.example"}', 400, "duplicateKey"),
+        (b'{"user": "' + b"a" * 204_800 + b'"}', 413, "tooLarge"),
+        (b'{"user": "nobody@contoso.example"}', 404, "unknownUser"),
+        (b'{"user": "nobody@contoso.example", "profile": "none"}', 400, "unknownProfile"),
+    ],
+)
+async def test_call_with_a_bad_body_is_a_problem_document(
+    client: httpx.AsyncClient, body: bytes, status: int, code: str
+) -> None:
+    """Every problem is named; nothing of the body is repeated but what it is about."""
+    answer = await client.post("/api/resets", content=body)
+    document = answer.json()
+    assert (answer.status_code, document["status"]) == (status, status)
+    assert code in {problem["code"] for problem in document["problems"]}
+    assert document["outcome"]["status"] == "invalid"
+
+
+@pytest.mark.parametrize(
+    "user", ["o'x@contoso.example", "a/b@contoso.example", "a#b@contoso.example", "a\u0000@b.example"]
+)
+async def test_call_with_a_hostile_name_never_changes_an_address(
+    stage: Stage, client: httpx.AsyncClient, user: str
+) -> None:
+    """Quotes, slashes and the like end as an unknown user or as an invalid name."""
+    stage.tenant.calls.clear()
+    answer = await client.post("/api/resets", json={"user": user})
+    assert answer.status_code in {400, 404}
+    for call in stage.tenant.calls:
+        assert call.path.startswith((f"/v1.0/users/{user}?", "/v1.0/users/a#b@contoso.example?"))
+
+
+async def test_call_is_answered_with_the_outcome_and_the_same_again(client: httpx.AsyncClient) -> None:
+    """200 with a verified outcome; the same id again gives it again, another request under it 409."""
+    body = {"requestId": "HTTP-1", "user": DEVON}
+    first = await client.post("/api/resets", json=body)
+    assert (first.status_code, first.json()["status"], first.json()["verified"]) == (200, "completed", True)
+    assert (await client.post("/api/resets", json=body)).json() == first.json()
+    assert (await client.get("/api/resets/HTTP-1")).json() == first.json()
+    other = await client.post("/api/resets", json=body | {"dryRun": True})
+    assert (other.status_code, other.json()["code"]) == (409, "requestIdReused")
+
+
+async def test_call_for_the_break_glass_account_is_403_with_every_reason(client: httpx.AsyncClient) -> None:
+    """A refusal is a problem that holds the outcome."""
+    answer = await client.post("/api/resets", json={"user": "emergency.access.1@contoso.example"})
+    assert answer.status_code == 403
+    assert {problem["code"] for problem in answer.json()["problems"]} == {"neverUser", "neverGroup", "privilegedRole"}
+
+
+async def test_look_up_of_what_nobody_asked_is_404(client: httpx.AsyncClient) -> None:
+    """Nor does an id that is none reach the ledger."""
+    for request_id in ("nothing", "a%20b", "a%27b", "x" * 201):
+        assert (await client.get(f"/api/resets/{request_id}")).status_code == 404
+
+
+async def test_call_that_cannot_end_now_is_202_and_can_be_looked_up(stage: Stage, client: httpx.AsyncClient) -> None:
+    """Accepted and durable: a Location, a Retry-After and a resume on the queue."""
+    stage.tenant.add_fault(Fault(method="GET", path="transitiveMemberOf", status=429, retry_after=600, times=None))
+    try:
+        answer = await client.post("/api/resets", json={"requestId": "HTTP-2", "user": "sage.winter@contoso.example"})
+    finally:
+        stage.tenant.clear_faults()
+    assert (answer.status_code, answer.headers["location"]) == (202, "/api/resets/HTTP-2")
+    assert int(answer.headers["retry-after"]) > 0
+    assert (await client.get("/api/resets/HTTP-2")).status_code == 202
+    assert b'{"resume": "functionKey:HTTP-2"}' in [message.body for message in stage.bus.peek(REQUESTS)]
+
+
+async def test_message_is_carried_out_and_told(stage: Stage, client: httpx.AsyncClient) -> None:
+    """From the queue to the topic; a function key may look it up."""
+    await send(stage, ServiceBusMessage(json.dumps({"user": QUINN.value}), message_id="MSG/1"))
+    outcome = await told(stage, derive_request_id(queue_parent_id("MSG/1", 0), QUINN))
+    assert (outcome["status"], outcome["caller"]) == ("completed", "queue")
+    assert outcome["requestId"].startswith("m-")
+    assert (await client.get(f"/api/resets/{outcome['requestId']}")).json() == outcome
+
+
+async def test_message_that_is_not_utf8_is_rejected_once(stage: Stage) -> None:
+    """What the host hands on is copied with its reason; nothing is redelivered."""
+    await send(stage, ServiceBusMessage(b"\xff\xfe\xfd", message_id="BAD-1"))
+    outcome = await told(stage, "BAD-1")
+    assert outcome["status"] == "invalid"
+    assert len([copy for copy in stage.bus.peek(REJECTED) if copy.correlation_id == "BAD-1"]) == 1
+    assert stage.bus.peek(f"{REQUESTS}/$DeadLetterQueue") == ()
+
+
+async def test_logs_hold_no_name_and_no_number(stage: Stage) -> None:
+    """After all of the above: ids and codes only."""
+    lines = [line for line in stage.host.output if '"event"' in line]
+    assert lines
+    for line in lines:
+        assert "@" not in line
+        assert "555" not in json.loads(line[line.index('{"event"') :]).get("code", "")
+
+
+async def test_app_with_bad_settings_does_not_start_and_names_every_problem(stage: Stage, tmp_path: Path) -> None:
+    """An operator sees all of it at once."""
+    environment = stage.environment | {"GRAPH_URL": "http://graph.example", "MFA_RESET_POLICY": "{}", "LEDGER_URL": ""}
+    with pytest.raises(HostStartError) as raised:
+        async with HostProcess(ROOT, environment):
+            raise AssertionError(tmp_path)
+    for name in ("GRAPH_URL", "MFA_RESET_POLICY", "LEDGER_URL"):
+        assert name in str(raised.value)
+
+
+async def test_app_behind_easy_auth_asks_for_the_role(stage: Stage, tmp_path: Path) -> None:
+    """With REQUIRE_ENTRA_CALLER a key alone is not enough: the principal and its role are."""
+    caller = "aaaaaaaa-0000-4000-8000-00000000000a"
+    policy = json.loads(stage.environment["MFA_RESET_POLICY"])
+    policy["callers"][caller] = ["reregister"]
+    environment = stage.environment | {
+        "REQUIRE_ENTRA_CALLER": "true",
+        "LEDGER_URL": f"sqlite:///{tmp_path}/entra.sqlite",
+        "MFA_RESET_POLICY": json.dumps(policy),
+    }
+    body = {"user": "casey.romero@contoso.example", "dryRun": True}
+    async with HostProcess(ROOT, environment, easy_auth=True) as host:
+        headers = {"x-functions-key": host.function_key}
+        async with httpx.AsyncClient(base_url=host.url, headers=headers, timeout=60) as client:
+            forged = await client.post("/api/resets", json=body, headers={"X-MS-CLIENT-PRINCIPAL": "e30="})
+            assert forged.status_code == 401
+            without = await client.post("/api/resets", json=body, headers=dict(host.sign_in([("oid", caller)])))
+            assert (without.status_code, without.json()["code"]) == (403, "roleMissing")
+            signed_in = dict(host.sign_in([("oid", caller), ("roles", "MfaReset.Request")]))
+            answer = await client.post("/api/resets", json=body, headers=signed_in)
+            assert (answer.status_code, answer.json()["caller"]) == (200, caller)

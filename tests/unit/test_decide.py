@@ -1,0 +1,264 @@
+"""The guard's judgement, as tables and properties."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.decide import Approval, Decision, Refusal, decide
+from shared.model import (
+    QUEUE,
+    Caller,
+    Group,
+    GroupId,
+    ProfileName,
+    ReferenceKind,
+    RequestId,
+    ResetRequest,
+    RoleHolding,
+    RoleId,
+    Selection,
+    StepName,
+    Subject,
+    User,
+    UserId,
+    UserReference,
+)
+from shared.policy import Policy, parse_policy
+
+USER = UserId("10000000-0000-4000-8000-000000000001")
+OTHER = "10000000-0000-4000-8000-000000000002"
+GROUP = GroupId("20000000-0000-4000-8000-000000000001")
+ROLE = RoleId("62e90394-69f5-4237-9190-012177145e10")
+NAMED = Caller("aaaaaaaa-0000-4000-8000-00000000000a")
+
+
+def policy(**changes: object) -> Policy:
+    """Build a policy in which a named caller may reset administrators and the queue may not."""
+    window = {"registrationWindow": "accepted"}
+    base = {
+        "profiles": {
+            "plain": {"methods": "all"} | window,
+            "admin": {"methods": "all", "privileged": "allow", "selective": True} | window,
+        },
+        "callers": {"queue": ["plain"], NAMED: ["plain", "admin"]},
+        "privileged": {"instead": ["revokeSessions"]},
+    }
+    return parse_policy(json.dumps(base | changes))
+
+
+def subject(
+    groups: tuple[Group, ...] = (),
+    roles: tuple[RoleHolding, ...] = (),
+    *,
+    guest: bool = False,
+    restricted: bool = False,
+) -> Subject:
+    """Build the facts of a user."""
+    user = User(USER, "a@b.example", "Guest" if guest else "Member", True, False, restricted, None)  # noqa: FBT003 - facts
+    return Subject(user, groups, roles)
+
+
+def request(profile: str = "plain", *, keep: tuple[str, ...] = (), dry_run: bool = False) -> ResetRequest:
+    """Build a request."""
+    reference = UserReference(ReferenceKind.OBJECT_ID, USER)
+    return ResetRequest(
+        RequestId("1"), reference, ProfileName(profile), selection=Selection(keep=keep), dry_run=dry_run
+    )
+
+
+groups = st.lists(
+    st.builds(Group, st.sampled_from([GROUP, GroupId(OTHER)]), st.booleans()), max_size=3, unique_by=lambda one: one.id
+).map(tuple)
+roles = st.lists(st.builds(RoleHolding, st.just(ROLE), st.none() | st.just(GROUP)), max_size=2).map(tuple)
+subjects = st.builds(subject, groups, roles, guest=st.booleans(), restricted=st.booleans())
+requests = st.builds(
+    request, st.sampled_from(["plain", "admin"]), keep=st.sampled_from([(), ("phone",)]), dry_run=st.booleans()
+)
+callers = st.sampled_from([QUEUE, NAMED, Caller(OTHER)])
+policies = st.builds(
+    policy,
+    never=st.fixed_dictionaries(
+        {"users": st.sampled_from([[], [USER], [OTHER]]), "groups": st.sampled_from([[], [GROUP]])}
+    ),
+    guests=st.sampled_from(["allow", "refuse"]),
+    mode=st.sampled_from(["enforce", "observe"]),
+    privileged=st.fixed_dictionaries(
+        {
+            "roles": st.sampled_from(["any", [ROLE], [OTHER]]),
+            "groups": st.sampled_from(["assignable", "none"]),
+            "instead": st.just(["revokeSessions"]),
+        }
+    ),
+)
+
+
+def codes(decision: Decision) -> set[str]:
+    """Gather the codes of a decision's reasons."""
+    return {reason.code for reason in decision.reasons} if isinstance(decision, Refusal) else set()
+
+
+def test_decide_approves_who_is_nobody_special() -> None:
+    """The everyday case."""
+    decision = decide(request(), QUEUE, subject(), policy())
+    assert decision == Approval(policy().profiles[ProfileName("plain")], dry_run=False)
+
+
+def test_decide_collects_every_reason() -> None:
+    """A refusal that names one reason of several sends people in circles."""
+    never = {"users": [USER], "groups": [GROUP]}
+    everything = subject(
+        (Group(GROUP, role_assignable=True),), (RoleHolding(ROLE, GROUP),), guest=True, restricted=True
+    )
+    decision = decide(
+        request(keep=("phone",)), Caller(OTHER), everything, policy(never=never, guests="refuse", mode="observe")
+    )
+    assert codes(decision) == {
+        "callerMayNotAsk",
+        "notSelective",
+        "neverUser",
+        "neverGroup",
+        "guest",
+        "privilegedRole",
+        "roleAssignableGroup",
+        "restrictedManagement",
+    }
+    assert decision.dry_run
+
+
+def test_decide_refuses_an_administrator_with_the_steps_instead() -> None:
+    """Only where being an administrator is the only reason."""
+    admin = subject(roles=(RoleHolding(ROLE),))
+    decision = decide(request(), QUEUE, admin, policy())
+    assert isinstance(decision, Refusal)
+    assert decision.instead == (StepName.REVOKE_SESSIONS,)
+    assert isinstance(decide(request("admin"), NAMED, admin, policy()), Approval)
+
+
+@given(requests, callers, subjects, policies, groups, roles)
+def test_decide_never_approves_more_after_a_protection_is_added(  # noqa: PLR0913, PLR0917 - what a decision is made of
+    request: ResetRequest,
+    caller: Caller,
+    subject: Subject,
+    policy: Policy,
+    more_groups: tuple[Group, ...],
+    more_roles: tuple[RoleHolding, ...],
+) -> None:
+    """A further group, role, never entry or refusal of guests turns no refusal into an approval."""
+    before = decide(request, caller, subject, policy)
+    guarded = Subject(subject.user, subject.groups + more_groups, subject.roles + more_roles)
+    never = policy.never.model_copy(update={"users": (*policy.never.users, USER)})
+    stricter = policy.model_copy(update={"never": never, "guests": "refuse"})
+    for after in (decide(request, caller, guarded, policy), decide(request, caller, guarded, stricter)):
+        assert codes(before) <= codes(after)
+        assert isinstance(after, Refusal) or isinstance(before, Approval)
+
+
+@given(requests, callers, subjects, policies)
+def test_decide_lets_never_be_lifted_by_nothing(
+    request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
+) -> None:
+    """Whoever is on the list is refused, and no step is taken instead."""
+    listed = policy.model_copy(update={"never": policy.never.model_copy(update={"users": (USER,)})})
+    decision = decide(request, caller, subject, listed)
+    assert isinstance(decision, Refusal)
+    assert (decision.instead, "neverUser" in codes(decision)) == ((), True)
+
+
+@given(requests, callers, subjects, policies)
+def test_decide_gives_a_caller_no_profile_of_others(
+    request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
+) -> None:
+    """And a caller who may not ask causes no effect at all."""
+    decision = decide(request, caller, subject, policy)
+    if not policy.may_ask_for(caller, request.profile):
+        assert isinstance(decision, Refusal)
+        assert decision.instead == ()
+    assert decision.dry_run is (request.dry_run or policy.mode == "observe")
+
+
+RULES_OF_PRIVILEGE = {"privilegedRole", "roleAssignableGroup", "restrictedManagement"}
+
+
+def reasons_of_each_rule_alone(
+    request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
+) -> set[tuple[str, str]]:
+    """Say by the contract's words, rule by rule, why not: code and what the sentence must name."""
+    profile = policy.profiles[request.profile]
+    guarded = profile.privileged is None
+    roles = [one for one in subject.roles if policy.privileged.roles == "any" or one.role in policy.privileged.roles]
+    assignable = [one for one in subject.groups if one.role_assignable and policy.privileged.groups == "assignable"]
+    rules = [
+        ("callerMayNotAsk", caller, request.profile not in policy.callers.get(caller, ())),
+        ("notSelective", request.profile, bool(request.selection) and not profile.selective),
+        ("neverUser", "", USER in policy.never.users),
+        *(("neverGroup", one.id, one.id in policy.never.groups) for one in subject.groups),
+        ("guest", "", policy.guests == "refuse" and subject.user.user_type == "Guest"),
+        *(("privilegedRole", one.role, guarded) for one in roles),
+        *(("roleAssignableGroup", one.id, guarded) for one in assignable),
+        ("restrictedManagement", "", guarded and subject.user.management_restricted),
+    ]
+    return {(code, named) for code, named, holds in rules if holds}
+
+
+@given(requests, callers, subjects, policies)
+def test_decide_gives_all_reasons_that_each_rule_alone_gives(
+    request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
+) -> None:
+    """No rule hides another, and no reason comes from nowhere."""
+    decision = decide(request, caller, subject, policy)
+    expected = reasons_of_each_rule_alone(request, caller, subject, policy)
+    assert codes(decision) == {code for code, _ in expected}
+    texts = " ".join(reason.text for reason in decision.reasons) if isinstance(decision, Refusal) else ""
+    assert all(named in texts for _, named in expected)
+
+
+@given(requests, callers, subjects, policies)
+def test_decide_acts_instead_only_where_being_privileged_is_the_only_reason(
+    request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
+) -> None:
+    """Nothing is done to somebody whom the policy protects otherwise, nor for somebody who may not ask."""
+    decision = decide(request, caller, subject, policy)
+    if isinstance(decision, Refusal):
+        assert bool(decision.instead) is (codes(decision) <= RULES_OF_PRIVILEGE)
+
+
+@given(requests, callers, subjects, policies, st.sampled_from(["user", "group", "guests", "role", "assignable"]))
+def test_decide_when_one_protection_is_added_then_no_refusal_becomes_an_approval(
+    request: ResetRequest, caller: Caller, subject: Subject, policy: Policy, protection: str
+) -> None:
+    """Each protection alone, whatever the others are."""
+    stricter, guarded = policy, subject
+    match protection:
+        case "user":
+            stricter = policy.model_copy(update={"never": policy.never.model_copy(update={"users": (USER,)})})
+        case "group":
+            stricter = policy.model_copy(update={"never": policy.never.model_copy(update={"groups": (GROUP,)})})
+        case "guests":
+            stricter = policy.model_copy(update={"guests": "refuse"})
+        case "role":
+            guarded = Subject(subject.user, subject.groups, (*subject.roles, RoleHolding(ROLE)))
+        case _:
+            guarded = Subject(subject.user, (*subject.groups, Group(GROUP, role_assignable=True)), subject.roles)
+    before, after = decide(request, caller, subject, policy), decide(request, caller, guarded, stricter)
+    assert codes(before) <= codes(after)
+    assert isinstance(after, Refusal) or isinstance(before, Approval)
+
+
+def test_decide_when_a_group_is_never_touched_then_a_profile_for_administrators_does_not_lift_it() -> None:
+    """Nothing lifts `never`: not `"privileged": "allow"`, not a named caller, not a dry run."""
+    decision = decide(
+        request("admin", dry_run=True),
+        NAMED,
+        subject((Group(GROUP, role_assignable=True),)),
+        policy(never={"groups": [GROUP]}),
+    )
+    assert codes(decision) == {"neverGroup"}
+
+
+def test_decide_when_the_steps_instead_are_several_then_in_the_safe_order() -> None:
+    """Disable before revoke, whatever the order written."""
+    both = {"instead": ["revokeSessions", "disableAccount"]}
+    decision = decide(request(), QUEUE, subject(restricted=True), policy(privileged=both))
+    assert isinstance(decision, Refusal)
+    assert decision.instead == (StepName.DISABLE_ACCOUNT, StepName.REVOKE_SESSIONS)

@@ -1,0 +1,189 @@
+"""Policies: what is sound, and every problem of what is not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import SettingsError
+from shared.model import FUNCTION_KEY, QUEUE, Caller, ProfileName, StepName
+from shared.policy import Policy, parse_policy
+
+ROOT = Path(__file__).parents[2]
+NAMED = "aaaaaaaa-0000-4000-8000-00000000000a"
+REREGISTER = {"methods": "reregister", "steps": ["revokeSessions"], "registrationWindow": "accepted"}
+SOUND: dict[str, Any] = {"profiles": {"reregister": REREGISTER}, "callers": {"queue": ["reregister"]}}
+
+
+def problems_of(policy: Any) -> str:  # noqa: ANN401 - JSON, sound or not
+    """Return every problem of a policy that must not start, a line each."""
+    with pytest.raises(SettingsError) as raised:
+        parse_policy(policy if isinstance(policy, str) else json.dumps(policy))
+    assert str(raised.value).startswith("mfa-reset cannot start:")
+    return "\n".join(raised.value.problems)
+
+
+def profile(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Build a policy whose one profile differs."""
+    return SOUND | {"profiles": {"reregister": REREGISTER | changes}}
+
+
+def test_policy_that_is_deployed_is_sound() -> None:
+    """The default policy of the repository starts."""
+    policy = parse_policy((ROOT / "infra" / "policy.json").read_text())
+    assert policy.may_ask_for(QUEUE, ProfileName("compromised"))
+    assert not policy.may_ask_for(Caller(NAMED), ProfileName("compromised"))
+    assert policy.profiles[ProfileName("compromised")].steps == (StepName.DISABLE_ACCOUNT, StepName.REVOKE_SESSIONS)
+    assert policy.limits.cooldown.total_seconds() == 1800
+
+
+def test_policy_with_the_least_takes_the_safe_defaults() -> None:
+    """Nobody is left out of the guard because a part was not written."""
+    policy = parse_policy(json.dumps(SOUND))
+    assert (policy.mode, policy.guests) == ("enforce", "allow")
+    assert (policy.privileged.roles, policy.privileged.groups, policy.privileged.instead) == ("any", "assignable", ())
+    assert not policy.may_ask_for(FUNCTION_KEY, ProfileName("reregister"))
+
+
+def test_policy_reads_object_ids_in_lower_case() -> None:
+    """Entra's ids are compared in lower case."""
+    callers = {NAMED.upper(): ["reregister"]}
+    policy = parse_policy(json.dumps(SOUND | {"callers": callers, "never": {"users": [NAMED.upper()]}}))
+    assert policy.may_ask_for(Caller(NAMED), ProfileName("reregister"))
+    assert policy.never.users == (NAMED,)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ("", "not JSON"),
+        ("[]", "the policy"),
+        ('{"a": 1, "a": 2}', "duplicate key"),
+        ({}, "callers: Field required"),
+        (SOUND | {"callers": []}, "callers"),
+        (SOUND | {"mood": 1}, "mood: Extra inputs are not permitted"),
+        (SOUND | {"mode": "dream"}, "mode"),
+        (SOUND | {"never": {"users": ["bob"]}}, "never.users.0: must be an object id"),
+        (SOUND | {"never": {"groups": [7]}}, "never.groups.0: must be an object id"),
+        (SOUND | {"limits": {"resetsPerHour": 0}}, "limits.resetsPerHour"),
+        (SOUND | {"limits": {"cooldownMinutes": "30"}}, "limits.cooldownMinutes"),
+        (SOUND | {"defaultProfiles": {"request": "other"}}, "defaultProfiles.request: there is no profile 'other'"),
+        (SOUND | {"callers": {"queue": ["other", "reregister"]}}, "callers.queue: there is no profile 'other'"),
+        (SOUND | {"callers": {"bob": ["reregister"]}}, "a caller is queue, functionKey or an object id"),
+        (SOUND | {"callers": {"queue": []}}, "profiles.reregister: no caller may ask for it"),
+        (SOUND | {"profiles": {"a b": REREGISTER}, "callers": {"queue": ["a b"]}}, "a name is 1 to 50 of"),
+        (profile(methods="none", steps=[]), "it does nothing"),
+        (profile(methods=["phone", "phone"]), "methods: one is named twice"),
+        (profile(steps=["revokeSessions", "revokeSessions"]), "steps: one is named twice"),
+        (profile(methods=["fax"]), "methods.0"),
+        (profile(steps=["dance"]), "steps.0"),
+        (profile(registrationWindow=None), "whoever knows the password can register first"),
+        (profile(privileged="allow"), "only named Entra applications or principals may ask for it"),
+    ],
+)
+def test_policy_with_a_problem_does_not_start(policy: Any, said: str) -> None:  # noqa: ANN401 - JSON, sound or not
+    """Each problem is named by its path."""
+    assert said in problems_of(policy)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "confirmCompromised",
+        f"containmentGroup:{NAMED}",
+        "resetPassword",
+        "perUserMfa:enforced",
+        "perUserMfa:enabled",
+        "temporaryAccessPass",
+        "enableAccount",
+    ],
+)
+def test_policy_with_a_step_to_come_does_not_start(step: str) -> None:
+    """A step of the contract that is not built is refused, not skipped."""
+    assert f"profiles.reregister.steps.0: {step!r} is a step that this version cannot carry out yet" in problems_of(
+        profile(steps=[step])
+    )
+
+
+def test_policy_with_many_problems_names_them_all() -> None:
+    """An operator mends a policy in one go."""
+    said = problems_of(SOUND | {"mood": 1, "never": {"users": ["x"]}, "limits": {"usersPerAlert": 501}})
+    assert {line.split(": ")[1] for line in said.splitlines()} == {"mood", "never.users.0", "limits.usersPerAlert"}
+    said = problems_of(profile(registrationWindow=None) | {"callers": {"bob": ["x"]}})
+    assert len(said.splitlines()) == 4
+
+
+@pytest.mark.parametrize("more", [{"steps": ["disableAccount"]}, {"methods": []}, {"methods": "none"}])
+def test_policy_whose_window_is_closed_or_not_opened_starts(more: dict[str, Any]) -> None:
+    """Disabling the account closes the window; a profile that removes nothing opens none."""
+    policy = parse_policy(json.dumps(profile(registrationWindow=None, **more)))
+    assert isinstance(policy, Policy)
+
+
+def test_policy_lets_a_named_caller_reset_administrators() -> None:
+    """What a queue may not have, an Entra application may."""
+    policy = parse_policy(json.dumps(profile(privileged="allow") | {"callers": {NAMED: ["reregister"]}}))
+    assert policy.profiles[ProfileName("reregister")].privileged == "allow"
+
+
+def test_policy_of_two_profiles_with_problems_names_each_by_its_path() -> None:
+    """Also where a profile is called like something of the library that reads the policy."""
+    profiles = {"literal": {"methods": "x"}, "tuple1": {"methods": ["fax"]}, "function-x": {"steps": ["dance"]}}
+    said = problems_of({"profiles": profiles, "callers": {}}).splitlines()
+    assert {line.split(": ")[1] for line in said} == {
+        "profiles.literal.methods",
+        "profiles.tuple1.methods",
+        "profiles.tuple1.methods.0",
+        "profiles.function-x.methods",
+        "profiles.function-x.steps.0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (
+            SOUND | {"callers": {NAMED: ["reregister"], NAMED.upper(): []}},
+            f"callers.{NAMED.upper()}: the same caller is named twice",
+        ),
+        (
+            SOUND | {"privileged": {"instead": ["revokeSessions", "revokeSessions"]}},
+            "privileged.instead: one is named twice",
+        ),
+        (
+            SOUND | {"privileged": {"instead": ["resetPassword"]}},
+            "privileged.instead.0: 'resetPassword' is a step that this version cannot carry out yet",
+        ),
+        (SOUND | {"privileged": {"roles": ["Global Administrator"]}}, "privileged.roles.0: must be an object id"),
+        (SOUND | {"privileged": {"groups": "all"}}, "privileged.groups"),
+        (SOUND | {"guests": "ask"}, "guests"),
+        (SOUND | {"profiles": {}}, "profiles"),
+        (SOUND | {"defaultProfiles": {"alert": 1}}, "defaultProfiles.alert"),
+        (SOUND | {"intake": {"domains": {"CONTOSO": 1}}}, "intake.domains.CONTOSO"),
+        (profile(selective="yes"), "profiles.reregister.selective"),
+        (profile(privileged="deny"), "profiles.reregister.privileged"),
+        (profile(colour="red"), "profiles.reregister.colour: Extra inputs are not permitted"),
+    ],
+)
+def test_policy_with_a_rarer_problem_does_not_start(policy: Any, said: str) -> None:  # noqa: ANN401 - JSON, sound or not
+    """Each is named by its path."""
+    assert said in problems_of(policy)
+
+
+@pytest.mark.parametrize("callers", [{"queue": ["reregister"]}, {"functionKey": ["reregister"]}])
+def test_policy_that_lets_an_unnamed_caller_reset_administrators_does_not_start(callers: dict[str, Any]) -> None:
+    """A queue and a key are shared, so neither says who asks."""
+    (caller,) = callers
+    assert f"callers.{caller}: profile 'reregister' may reset administrators" in problems_of(
+        profile(privileged="allow") | {"callers": callers}
+    )
+
+
+@pytest.mark.parametrize("methods", ["reregister", "all", ["phone"], ["fido2", "external"]])
+def test_policy_when_a_profile_removes_methods_then_the_registration_window_must_be_closed_or_accepted(
+    methods: Any,  # noqa: ANN401 - JSON
+) -> None:
+    """Revoking sessions closes it for nobody who knows the password."""
+    said = problems_of(profile(methods=methods, registrationWindow=None))
+    assert said.startswith("MFA_RESET_POLICY: profiles.reregister: whoever knows the password")
