@@ -163,10 +163,10 @@ class HostProcess:
         self._reading = asyncio.create_task(self._read_output())
 
     def _command(self) -> Sequence[str]:
-        easy_auth = ["--easy-auth", self._easy_auth_key] if self._easy_auth_key else []
+        easy_auth = [f"--easy-auth={self._easy_auth_key}"] if self._easy_auth_key else []
         return [
             *(sys.executable, "-m", "sandbox.host", "--app", str(self._app_directory), "--port", str(self._port)),
-            # NAME=VALUE in one argument each: a key may begin with a dash.
+            # Never a key as an argument of its own: one in 64 begins with a dash.
             *("--key", f"{MASTER}={self.master_key}", "--key", f"{DEFAULT}={self.function_key}", *easy_auth),
             *("--drain-seconds", str(self._drain_seconds), "--answer-seconds", str(self._answer_seconds)),
             "--die-with-input",

@@ -138,7 +138,7 @@ def test_user_when_a_fact_has_another_type_then_raises(name: str, value: Any) ->
     ("name", "assignable", "expected"),
     [("Staff", None, False), ("Staff", False, False), ("Staff", True, True), (None, True, True), (None, False, False)],
 )
-def test_group_when_readable_then_null_is_ordinary(name: str | None, assignable: bool | None, expected: bool) -> None:  # noqa: FBT001 - a table
+def test_group_when_readable_then_null_is_ordinary(name: str | None, assignable: bool | None, expected: bool) -> None:
     """Beside a name, null is what ordinary groups show."""
     group = parse_group({"id": ID, "displayName": name, "isAssignableToRole": assignable})
     assert group == Group(GroupId(ID), role_assignable=expected)
@@ -250,7 +250,7 @@ def test_hardware_oath_when_type_is_missing_then_its_collection_tells() -> None:
         ("text", None),
     ],
 )
-def test_hardware_oath_when_state_is_told_then_active(device: Any, active: bool | None) -> None:  # noqa: ANN401, FBT001 - a table
+def test_hardware_oath_when_state_is_told_then_active(device: Any, active: bool | None) -> None:  # noqa: ANN401 - a table
     """Only what Graph says plainly is known."""
     assert method(MethodType.HARDWARE_OATH, device=device).active is active
 

@@ -75,7 +75,7 @@ def test_wait_when_it_may_help_then_seconds(error: GraphError, reading: float | 
 
 
 @given(failures, st.booleans(), jitters)
-def test_wait_when_anything_failed_then_bounded(history: list[GraphError], changes: bool, jitter: float) -> None:  # noqa: FBT001 - drawn
+def test_wait_when_anything_failed_then_bounded(history: list[GraphError], changes: bool, jitter: float) -> None:
     """Never more than five tries, never a negative wait, never a change that may have taken effect."""
     wait = wait_before_repeat(history, changes=changes, jitter=jitter)
     if len(history) >= MOST_TRIES or (changes and isinstance(history[-1], NoAnswerError)):

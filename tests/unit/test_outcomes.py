@@ -95,7 +95,7 @@ def test_outcome_with_an_open_step_is_partial(result: StepResult, code: str) -> 
 
 
 @pytest.mark.parametrize(("left", "confirmed"), [(True, True), (False, False), (True, False)])
-def test_outcome_that_no_listing_proves_is_partial(left: bool, confirmed: bool) -> None:  # noqa: FBT001 - the table's values
+def test_outcome_that_no_listing_proves_is_partial(left: bool, confirmed: bool) -> None:
     """Completed without verified does not exist."""
     seen = Verification(NOW, in_scope_left=left, sessions_confirmed=confirmed)
     outcome = outcomes.carried_out(an_accepted_request(), an_evidence(), POLICY.profiles[REREGISTER], seen, NOW)

@@ -1,7 +1,7 @@
 """The plan: what goes, what stays, in which order."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -109,7 +109,7 @@ def test_plan_when_hardware_oath_is_in_scope_then_only_all_takes_the_token_away(
     ],
 )
 def test_plan_when_a_token_is_switched_off_already_then_only_deleting_it_is_left(
-    methods: str, active: bool | None, goes: bool
+    methods: str, *, active: bool | None, goes: bool
 ) -> None:
     """Where Graph does not say whether it is on, it counts as on."""
     judged = judge(a_method(MethodType.HARDWARE_OATH, active=active), make_scope(profile_of(methods), Selection()))
@@ -148,7 +148,7 @@ def test_plan_when_every_other_type_is_in_scope_then_it_is_deleted(
     ],
 )
 def test_plan_when_a_request_selects_then_what_it_leaves_out_stays(
-    selection: Selection, registered_at: object, result: MethodResult | None, error: str | None
+    selection: Selection, registered_at: datetime | None, result: MethodResult | None, error: str | None
 ) -> None:
     """A method without a date is removed too unless it is to be kept; `keepUndated` alone keeps nothing."""
     method = replace(a_method(), registered_at=registered_at)
@@ -228,7 +228,7 @@ def test_scope_when_asked_for_types_then_those_it_removes_are_given() -> None:
 
 @pytest.mark.parametrize(("methods", "left"), [("all", True), ("reregister", False), (["fido2"], False)])
 def test_scope_when_an_unknown_type_stays_then_it_is_left_only_where_everything_had_to_go(
-    methods: object, left: bool
+    methods: object, *, left: bool
 ) -> None:
     """`all` promises more than the types that we know."""
     scope = make_scope(profile_of(methods), Selection())

@@ -173,8 +173,8 @@ def test_health_says_only_that_it_is_up() -> None:
 )
 def test_principal_has_the_rights_of_its_roles(
     claims: list[tuple[str, object]],
-    may_request: bool,  # noqa: FBT001 - the table's values
-    may_read_all: bool,  # noqa: FBT001 - the table's values
+    may_request: bool,
+    may_read_all: bool,
 ) -> None:
     """Roles under either name count, nothing else does."""
     for name in ("oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"):

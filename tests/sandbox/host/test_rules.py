@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.host import protos
+from sandbox.host import HostProcess, protos
+from sandbox.host.__main__ import _parse
 from sandbox.host.app_functions import AuthLevel, resolve
 from sandbox.host.errors import StartError
 from sandbox.host.host_json import format_duration, parse_duration
 from sandbox.host.keys import Keys, is_same
 from sandbox.host.routes import Route
 from sandbox.host.traces import start_span
+from sandbox.host.web import EasyAuth
 
 
 def test_keys_when_named_for_a_function_then_they_open_that_one_only() -> None:
@@ -31,6 +34,15 @@ def test_keys_when_one_has_no_name_or_value_then_start_error(name: str) -> None:
     """An empty key would open to all."""
     with pytest.raises(StartError):
         Keys.parse({name: "" if name == "name" else "value"}, spare="master")
+
+
+def test_command_line_when_keys_begin_with_a_dash_then_they_are_read_as_keys() -> None:
+    """Random keys do so now and then."""
+    host = HostProcess(Path("app"), {}, function_key="-f", easy_auth=True)
+    host.master_key = host._easy_auth_key = "-m"
+    options = _parse(host._command()[3:])
+    assert options.keys == {"_master": "-m", "default": "-f"}
+    assert options.easy_auth == EasyAuth(key="-m")
 
 
 @given(st.text(), st.text(min_size=1))

@@ -105,7 +105,7 @@ async def test_fault_when_it_answers_then_effect_takes_place_or_not(
     tenant: Tenant,
     clock: Clock,
     fault: Fault,
-    effect: bool,  # noqa: FBT001 - a parameter of the test
+    effect: bool,
 ) -> None:
     """An error before the effect changes nothing; one after it hides that the method is gone."""
     tenant.add_fault(fault)
