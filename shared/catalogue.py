@@ -6,7 +6,7 @@ Authenticator and last the phones, among which `PHONE_ORDER` decides.
 
 from dataclasses import dataclass
 
-from shared.model import MethodId, MethodType, Removal
+from shared.vocabulary import MethodId, MethodType, Removal
 
 PASSWORD_TYPE = "#microsoft.graph.passwordAuthenticationMethod"  # noqa: S105 - a type's name; always listed, never a way to pass MFA
 BROAD_READ_ROLE = "UserAuthenticationMethod.Read.All"

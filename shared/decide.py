@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.model import Caller, Reason, ResetRequest, StepName, Subject
+from shared.model import Reason, ResetRequest, Subject
 from shared.policy import Policy, Profile
+from shared.vocabulary import Caller, StepName
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from shared.model import Evidence, MethodId, MethodLine, MethodResult, MethodType, Plan, PlannedRemoval, Removal
+from shared.model import Evidence, MethodLine, Plan, PlannedRemoval
 from shared.plan import line_of
+from shared.vocabulary import MethodId, MethodResult, MethodType, Removal
 
 STILL_LISTED = "stillListed"
 ALL_OF_ITS_TYPE = MethodId("*")  # stands for an id where methods of a type could not even be listed
@@ -46,10 +47,10 @@ def still_to_do(evidence: Evidence, plan: Plan) -> tuple[PlannedRemoval, ...]:
 
 
 def name_the_remaining(evidence: Evidence, left: tuple[PlannedRemoval, ...]) -> Evidence:
-    """Turn every line of `left` into one that says so, however good the answer to its removal was."""
+    """Turn every line of `left` into one that says so and why, however good the answer to its removal was."""
     for one in left:
         line = line_for(evidence, one)
-        if line.result is None or line.result in _GONE:
+        if line.result is not MethodResult.NOT_PERMITTED:
             evidence = evidence.with_method(
                 replace(line, result=MethodResult.REMAINING, error=line.error or STILL_LISTED)
             )

@@ -1,7 +1,8 @@
 """What stays for people to do: what Microsoft Graph cannot do or what was left open, each with its place."""
 
-from shared.model import Evidence, Reason, StepName, StepResult
+from shared.model import Evidence, Reason
 from shared.policy import CLOSES_REGISTRATION_WINDOW
+from shared.vocabulary import StepName, StepResult
 
 APP_PASSWORDS = Reason(
     "appPasswords",

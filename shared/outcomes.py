@@ -4,23 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
-from shared.model import (
-    AcceptedRequest,
-    Evidence,
-    MethodLine,
-    MethodResult,
-    Outcome,
-    Plan,
-    Problem,
-    Reason,
-    Status,
-    StepLine,
-    StepName,
-    StepResult,
-    User,
-)
+from shared.model import AcceptedRequest, Evidence, MethodLine, Outcome, Plan, Problem, Reason, StepLine, User
 from shared.plan import UNDATED
 from shared.policy import Profile
+from shared.vocabulary import MethodResult, Status, StepName, StepResult
 
 _OPEN_METHOD = {
     MethodResult.REMAINING: ("methodRemaining", "is still there"),

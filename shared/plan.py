@@ -14,19 +14,9 @@ from shared.catalogue import (
     PHONE_ORDER,
     REREGISTER,
 )
-from shared.model import (
-    Method,
-    MethodId,
-    MethodLine,
-    MethodResult,
-    MethodType,
-    Plan,
-    PlannedRemoval,
-    Removal,
-    Selection,
-    StepName,
-)
+from shared.model import Method, MethodLine, Plan, PlannedRemoval, Selection
 from shared.policy import Profile
+from shared.vocabulary import MethodId, MethodResult, MethodType, Removal, StepName
 
 UNDATED = "undated"
 _TYPE_ORDER: Mapping[MethodType | None, int] = {kind.type: place for place, kind in enumerate(KINDS)}

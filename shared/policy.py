@@ -12,8 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from shared.errors import SettingsError
-from shared.model import FUNCTION_KEY, QUEUE, Caller, GroupId, MethodType, ProfileName, RoleId, StepName, UserId
 from shared.strictjson import StrictJsonError, parse_json
+from shared.vocabulary import FUNCTION_KEY, QUEUE, Caller, GroupId, MethodType, ProfileName, RoleId, StepName, UserId
 
 MAX_USERS_PER_BODY = 500
 

@@ -5,21 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.model import (
-    AcceptedRequest,
-    Caller,
-    Evidence,
-    Method,
-    MethodType,
-    Outcome,
-    Removal,
-    RequestId,
-    RequestKey,
-    Subject,
-    User,
-    UserId,
-    UserReference,
-)
+from shared.model import AcceptedRequest, Evidence, Method, Outcome, RequestKey, Subject, User, UserReference
+from shared.vocabulary import Caller, MethodType, Removal, RequestId, UserId
 
 
 class Clock(Protocol):

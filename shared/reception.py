@@ -18,23 +18,11 @@ from shared.errors import (
 )
 from shared.intake import Envelope, fingerprint, parse_resume, queue_parent_id, read_body
 from shared.logs import alert, log
-from shared.model import (
-    QUEUE,
-    AcceptedRequest,
-    Caller,
-    InvalidItem,
-    Outcome,
-    Problem,
-    RequestId,
-    RequestKey,
-    ResetRequest,
-    Source,
-    Status,
-    parse_key,
-)
+from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey, ResetRequest, parse_key
 from shared.patience import ALERT_AFTER, PATIENCE, counts_as_attempt, next_try_at
 from shared.policy import Policy
 from shared.ports import Bus, Call, Clock, Delivery, Finished, Ledger, Pending, RejectedCopy, Reply
+from shared.vocabulary import QUEUE, Caller, RequestId, Source, Status
 
 DELIVERY_SECONDS = 240.0  # the own deadline of one delivery: the rest of a large user goes on in the next
 INLINE_SECONDS = 60.0  # how long a call waits for its outcome: Logic Apps give up after 120 s

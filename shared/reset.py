@@ -23,25 +23,12 @@ from shared.errors import (
 )
 from shared.evidence import line_for, name_the_remaining, note, still_to_do
 from shared.logs import log
-from shared.model import (
-    Evidence,
-    MethodId,
-    MethodLine,
-    MethodResult,
-    Plan,
-    PlannedRemoval,
-    ReferenceKind,
-    Removal,
-    RequestKey,
-    StepLine,
-    StepName,
-    StepResult,
-    UserReference,
-)
+from shared.model import Evidence, MethodLine, Plan, PlannedRemoval, ReferenceKind, RequestKey, StepLine, UserReference
 from shared.outcomes import Verification
 from shared.plan import Scope, default_candidates, make_plan
 from shared.policy import Profile
 from shared.ports import Claim, Clock, Directory, Ledger
+from shared.vocabulary import MethodId, MethodResult, Removal, StepName, StepResult
 
 MAX_ROUNDS = 3
 # A deleted method can be listed for some seconds more: about 10 s in practice (graph.md 4), at least 5 by contract.

@@ -10,11 +10,12 @@ from shared.decide import Approval, Refusal, decide
 from shared.errors import AmbiguousUserError, ClaimHeldError
 from shared.evidence import note
 from shared.logs import log
-from shared.model import AcceptedRequest, Evidence, Outcome, Problem, User, UserId
+from shared.model import AcceptedRequest, Evidence, Outcome, Problem, User
 from shared.plan import make_plan, make_scope
 from shared.policy import Policy
 from shared.ports import Claim, Clock, Directory, Ledger
 from shared.reset import Reset, take_step
+from shared.vocabulary import UserId
 
 CLAIM_PATIENCE_SECONDS = 20.0
 _CLAIM_POLL_SECONDS = 2.0

@@ -12,10 +12,11 @@ from shared.documents import outcome_document, time_text
 from shared.errors import BusUnavailableError, LedgerUnavailableError
 from shared.intake import parse_request_id, parse_stored_request_id
 from shared.logs import alert, correlation_id, log
-from shared.model import FUNCTION_KEY, AcceptedRequest, Caller, Outcome, Reason, RequestId, Status
+from shared.model import AcceptedRequest, Outcome, Reason
 from shared.policy import GUID
-from shared.ports import Call, Finished, Front, Pending, Reply
+from shared.ports import Call, Finished, Front, Reply
 from shared.strictjson import Json, parse_json
+from shared.vocabulary import FUNCTION_KEY, Caller, RequestId, Status
 
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
@@ -115,12 +116,12 @@ class Web:
         if not self.require_entra:
             return Principal(FUNCTION_KEY, may_request=True, may_read_all=True)
         claims = _read_claims(headers.get("x-ms-client-principal", ""))
-        object_ids = [value for name, value in claims if name in _OBJECT_ID_CLAIMS and GUID.fullmatch(value)]
-        if len(set(object_ids)) != 1:
+        object_ids = {value.lower() for name, value in claims if name in _OBJECT_ID_CLAIMS and GUID.fullmatch(value)}
+        if len(object_ids) != 1:
             return problem(HTTPStatus.UNAUTHORIZED, "noPrincipal", "Call with a token of an Entra application or user.")
         roles = {value for name, value in claims if name in _ROLE_CLAIMS}
         return Principal(
-            Caller(object_ids[0].lower()), may_request=REQUEST_ROLE in roles, may_read_all=bool(READ_ROLES & roles)
+            Caller(object_ids.pop()), may_request=REQUEST_ROLE in roles, may_read_all=bool(READ_ROLES & roles)
         )
 
 
@@ -182,11 +183,7 @@ def _unknown_request() -> HttpAnswer:
 
 
 def _answer_one(reply: Reply) -> HttpAnswer:
-    match reply:
-        case Finished(outcome):
-            return _answer_outcome(outcome)
-        case Pending(key):
-            return _accepted(key.request_id)
+    return _answer_outcome(reply.outcome) if isinstance(reply, Finished) else _accepted(reply.key.request_id)
 
 
 def _answer_outcome(outcome: Outcome) -> HttpAnswer:
@@ -210,15 +207,15 @@ def _outcome_problem(status: HTTPStatus, reasons: tuple[Reason, ...], document: 
     )
 
 
+def _line(reply: Reply) -> Json:
+    if isinstance(reply, Finished):
+        return outcome_document(reply.outcome)
+    return {"requestId": reply.key.request_id, "status": "accepted"}
+
+
 def _answer_several(replies: tuple[Reply, ...]) -> HttpAnswer:
     """Answer several requests: 202 with a line each, 400 when none of them was one."""
-    lines: list[Json] = []
-    for reply in replies:
-        match reply:
-            case Finished(outcome):
-                lines.append(outcome_document(outcome))
-            case Pending(key):
-                lines.append({"requestId": key.request_id, "status": "accepted"})
+    lines = [_line(reply) for reply in replies]
     invalid = [reply for reply in replies if isinstance(reply, Finished) and reply.outcome.status is Status.INVALID]
     if len(invalid) == len(replies):
         return problem(HTTPStatus.BAD_REQUEST, "noValidRequest", "None of the requests is valid.", requests=lines)

@@ -8,35 +8,37 @@ from hypothesis import strategies as st
 
 from shared.catalogue import ALTERNATE_MOBILE, BY_TYPE, MOBILE, OFFICE
 from shared.model import (
-    QUEUE,
     AcceptedRequest,
-    Caller,
     Evidence,
     Group,
     Method,
-    MethodId,
     MethodLine,
-    MethodResult,
-    MethodType,
     Outcome,
-    ProfileName,
     ReferenceKind,
-    RequestId,
     RequestKey,
     ResetRequest,
     RoleHolding,
     Selection,
-    Source,
-    Status,
     StepLine,
-    StepName,
-    StepResult,
     Subject,
     User,
-    UserId,
     UserReference,
 )
 from shared.policy import Policy, Profile, parse_policy
+from shared.vocabulary import (
+    QUEUE,
+    Caller,
+    MethodId,
+    MethodResult,
+    MethodType,
+    ProfileName,
+    RequestId,
+    Source,
+    Status,
+    StepName,
+    StepResult,
+    UserId,
+)
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ALICE = UserId("c4bedccf-e5ff-4215-a1df-468800618a6c")

@@ -5,32 +5,34 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import strategies as st
 
 from shared.model import (
-    FUNCTION_KEY,
-    QUEUE,
     AcceptedRequest,
-    Caller,
     Evidence,
     Incident,
-    MethodId,
     MethodLine,
-    MethodResult,
-    MethodType,
     Outcome,
-    ProfileName,
     Reason,
     ReferenceKind,
-    RequestId,
     RequestKey,
     ResetRequest,
     Selection,
+    StepLine,
+    User,
+    UserReference,
+)
+from shared.vocabulary import (
+    FUNCTION_KEY,
+    QUEUE,
+    Caller,
+    MethodId,
+    MethodResult,
+    MethodType,
+    ProfileName,
+    RequestId,
     Source,
     Status,
-    StepLine,
     StepName,
     StepResult,
-    User,
     UserId,
-    UserReference,
 )
 
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -27,20 +27,9 @@ from shared.graph.facts import (
 )
 from shared.graph.repeats import Patience
 from shared.graph.wire import Answer, Entity, read_entity, unreadable
-from shared.model import (
-    Group,
-    GroupId,
-    Method,
-    MethodType,
-    ReferenceKind,
-    Removal,
-    RoleHolding,
-    Subject,
-    User,
-    UserId,
-    UserReference,
-)
+from shared.model import Group, Method, ReferenceKind, RoleHolding, Subject, User, UserReference
 from shared.ports import Clock, Listing
+from shared.vocabulary import GroupId, MethodType, Removal, UserId
 
 if TYPE_CHECKING:
     from shared.graph.connection import Connection

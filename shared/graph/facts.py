@@ -11,8 +11,9 @@ from shared.catalogue import BY_ODATA_TYPE, BY_TYPE, PASSWORD_TYPE
 from shared.errors import OperatorError
 from shared.graph.masking import clean_name, mask_email, mask_phone, mask_serial
 from shared.graph.wire import Entity, unreadable
-from shared.model import Group, GroupId, Method, MethodId, MethodType, RoleHolding, RoleId, User, UserId
+from shared.model import Group, Method, RoleHolding, User
 from shared.strictjson import Json
+from shared.vocabulary import GroupId, MethodId, MethodType, RoleId, UserId
 
 USER_PROPERTIES = (
     "id",

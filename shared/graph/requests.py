@@ -21,8 +21,8 @@ from msgraph.graph_service_client import GraphServiceClient
 
 from shared.catalogue import BY_TYPE, MethodKind
 from shared.graph.facts import GROUP_PROPERTIES, USER_PROPERTIES
-from shared.model import GroupId, MethodId, MethodType, UserId
 from shared.strictjson import Json
+from shared.vocabulary import GroupId, MethodId, MethodType, UserId
 
 _UserQuery = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters
 _UsersQuery = UsersRequestBuilder.UsersRequestBuilderGetQueryParameters

@@ -10,8 +10,9 @@ from shared.intake.fields import Fields
 from shared.intake.identifiers import MAX_METHOD_ID_LENGTH, MAX_USER_LENGTH, METHOD_ID_PREFIX, is_kept, parse_user
 from shared.intake.request_ids import MAX_LENGTH, derive_request_id, parse_request_id
 from shared.intake.text import quote
-from shared.model import Incident, InvalidItem, ProfileName, RequestId, ResetRequest, Selection, UserReference
+from shared.model import Incident, InvalidItem, ResetRequest, Selection, UserReference
 from shared.strictjson import Json
+from shared.vocabulary import ProfileName, RequestId
 
 VERSION = 1
 MAX_REASON = 1000

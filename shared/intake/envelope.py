@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.model import InvalidItem, ProfileName, RequestId, ResetRequest
+from shared.model import InvalidItem, ResetRequest
+from shared.vocabulary import ProfileName, RequestId
 
 MAX_REQUESTS = 500  # that one body may yield
 

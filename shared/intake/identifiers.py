@@ -5,7 +5,8 @@ import struct
 from uuid import UUID
 
 from shared.intake.text import lower_ascii
-from shared.model import MethodType, ReferenceKind, UserReference
+from shared.model import ReferenceKind, UserReference
+from shared.vocabulary import MethodType
 
 MAX_USER_LENGTH = 256
 MAX_METHOD_ID_LENGTH = 256

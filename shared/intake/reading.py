@@ -7,8 +7,9 @@ from shared.intake.canonical import read_canonical
 from shared.intake.envelope import MAX_REQUESTS, Envelope, Item
 from shared.intake.layers import UnreadableError, unwrap, unwrap_value
 from shared.intake.text import is_spoilt
-from shared.model import InvalidItem, Problem, RequestId, ResetRequest
+from shared.model import InvalidItem, Problem, ResetRequest
 from shared.strictjson import Json
+from shared.vocabulary import RequestId
 
 MAX_BODY_BYTES = 204_800
 MAX_KEY_LENGTH = 300  # a caller, a colon and a stored request id have fewer

@@ -6,7 +6,8 @@ import json
 import re
 from datetime import UTC
 
-from shared.model import RequestId, ResetRequest, UserReference
+from shared.model import ResetRequest, UserReference
+from shared.vocabulary import RequestId
 
 MAX_LENGTH = 100
 MAX_STORED_LENGTH = 200  # a derived id is its parent and 17 characters

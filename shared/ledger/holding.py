@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol, Self
 from uuid import uuid4
 
 from shared.errors import ClaimLostError, LedgerUnavailableError
-from shared.model import UserId
+from shared.vocabulary import UserId
 
 CLAIM_LASTS = timedelta(seconds=60)
 RENEW_EVERY_SECONDS = 20.0

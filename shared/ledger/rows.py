@@ -12,7 +12,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from shared.errors import LedgerUnavailableError
-from shared.model import AcceptedRequest, Caller, Evidence, Outcome, RequestId, RequestKey, ResetRequest, Source
+from shared.model import AcceptedRequest, Evidence, Outcome, RequestKey, ResetRequest
+from shared.vocabulary import Caller, RequestId, Source
 
 # `| None`, which no row holds: pydantic takes a configuration, and hands it down to every field, only where the
 # outermost type is no dataclass.

@@ -18,8 +18,9 @@ from shared.ledger.rows import (
     to_row,
     to_time_text,
 )
-from shared.model import AcceptedRequest, Evidence, Outcome, RequestId, RequestKey, UserId
+from shared.model import AcceptedRequest, Evidence, Outcome, RequestKey
 from shared.ports import Clock
+from shared.vocabulary import RequestId, UserId
 
 _INSERT_NEW = """
     INSERT INTO requests VALUES (:caller, :request_id, :fingerprint, :source, :accepted_at, :first_enqueued_at,

@@ -3,27 +3,29 @@
 from datetime import UTC, datetime, timedelta
 
 from shared.model import (
-    QUEUE,
     AcceptedRequest,
-    Caller,
     Evidence,
-    MethodId,
     MethodLine,
-    MethodResult,
     Outcome,
-    ProfileName,
     Reason,
     ReferenceKind,
-    RequestId,
     RequestKey,
     ResetRequest,
+    StepLine,
+    User,
+    UserReference,
+)
+from shared.vocabulary import (
+    QUEUE,
+    Caller,
+    MethodId,
+    MethodResult,
+    ProfileName,
+    RequestId,
     Source,
     Status,
-    StepLine,
     StepResult,
-    User,
     UserId,
-    UserReference,
 )
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

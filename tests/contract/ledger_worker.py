@@ -9,8 +9,8 @@ import os
 import sys
 from datetime import datetime
 
-from shared.model import UserId
 from shared.ports import Ledger
+from shared.vocabulary import UserId
 from tests.clocks import FakeClock
 from tests.contract.ledger_stores import open_ledger
 from tests.contract.ledger_values import accepted, key_of

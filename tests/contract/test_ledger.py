@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
-from shared.model import FUNCTION_KEY, QUEUE, RequestKey, Status
+from shared.model import RequestKey
 from shared.ports import Ledger
+from shared.vocabulary import FUNCTION_KEY, QUEUE, Status
 from tests.clocks import FakeClock
 from tests.contract.ledger_stores import LedgerStore, SqliteStore
 from tests.contract.ledger_values import OTHER_USER_ID, START, USER_ID, accepted, evidence, key_of, outcome

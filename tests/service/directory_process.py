@@ -10,7 +10,8 @@ import sys
 from datetime import UTC, datetime
 
 from shared.graph import CallReport, GraphDirectory
-from shared.model import ReferenceKind, UserId, UserReference
+from shared.model import ReferenceKind, UserReference
+from shared.vocabulary import UserId
 
 SDKS = ("msgraph", "msgraph_core", "kiota_abstractions", "kiota_http", "azure.identity", "azure.core", "httpx")
 

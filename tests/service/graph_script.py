@@ -16,7 +16,7 @@ from azure.core.credentials import AccessToken
 
 from sandbox.tenant import Tenant
 from shared.graph import CallReport, GraphDirectory
-from shared.model import UserId
+from shared.vocabulary import UserId
 from tests.clocks import FakeClock
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)

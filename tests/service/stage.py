@@ -16,22 +16,10 @@ from sandbox.tenant import Tenant
 from shared.graph import GraphDirectory
 from shared.intake import fingerprint
 from shared.ledger.sqlite import SqliteLedger
-from shared.model import (
-    QUEUE,
-    AcceptedRequest,
-    Caller,
-    Outcome,
-    ProfileName,
-    ReferenceKind,
-    RequestId,
-    RequestKey,
-    ResetRequest,
-    Selection,
-    Source,
-    UserReference,
-)
+from shared.model import AcceptedRequest, Outcome, ReferenceKind, RequestKey, ResetRequest, Selection, UserReference
 from shared.policy import Policy, parse_policy
 from shared.service import Service
+from shared.vocabulary import QUEUE, Caller, ProfileName, RequestId, Source
 from tests.clocks import FakeClock
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -14,13 +14,9 @@ from shared.errors import (
     RefusedAsDefaultError,
     UnreadableAnswerError,
 )
-from shared.model import (
-    Method,
-    MethodId,
-    MethodType,
-    Removal,
-)
+from shared.model import Method
 from shared.ports import Listing
+from shared.vocabulary import MethodId, MethodType, Removal
 from tests.service.graph_script import NOW, USER_ID, Reply, by_place, page, refusal, scene
 
 

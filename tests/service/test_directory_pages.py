@@ -7,10 +7,7 @@ import pytest
 from shared.errors import (
     UnreadableAnswerError,
 )
-from shared.model import (
-    ReferenceKind,
-    UserReference,
-)
+from shared.model import ReferenceKind, UserReference
 from tests.service.graph_script import Asked, Reply, page, scene
 
 

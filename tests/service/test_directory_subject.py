@@ -9,13 +9,8 @@ from shared.errors import (
     OperatorError,
     UnreadableAnswerError,
 )
-from shared.model import (
-    Group,
-    GroupId,
-    RoleHolding,
-    RoleId,
-    User,
-)
+from shared.model import Group, RoleHolding, User
+from shared.vocabulary import GroupId, RoleId
 from tests.service.graph_script import NOW, USER_ID, Asked, Reply, by_place, page, refusal, scene
 
 AVERY = User(

@@ -10,19 +10,9 @@ from sandbox.tenant import Fault, Tenant, load_directory
 from shared.catalogue import ALTERNATE_MOBILE, KINDS, MOBILE
 from shared.errors import BadRequestError, NotFoundError, NotPermittedError, OperatorError, RefusedAsDefaultError
 from shared.graph import GraphDirectory
-from shared.model import (
-    GroupId,
-    Method,
-    MethodType,
-    ReferenceKind,
-    Removal,
-    RoleHolding,
-    RoleId,
-    User,
-    UserId,
-    UserReference,
-)
+from shared.model import Method, ReferenceKind, RoleHolding, User, UserReference
 from shared.ports import Directory
+from shared.vocabulary import GroupId, MethodType, Removal, RoleId, UserId
 from tests.service.graph_script import RecordingClock, TenantCredential
 
 

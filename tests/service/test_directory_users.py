@@ -10,11 +10,7 @@ from shared.errors import (
     NotPermittedError,
     UnreadableAnswerError,
 )
-from shared.model import (
-    ReferenceKind,
-    User,
-    UserReference,
-)
+from shared.model import ReferenceKind, User, UserReference
 from tests.service.graph_script import NOW, USER, USER_ID, Asked, Reply, page, refusal, scene
 
 SELECT = (

@@ -15,10 +15,11 @@ from azure.servicebus.aio import ServiceBusClient
 from sandbox.bus import Bus, Message
 from sandbox.tenant import Fault
 from shared.bus import ServiceBus
-from shared.errors import BusUnavailableError, GraphError, Later
-from shared.model import FUNCTION_KEY, QUEUE, AcceptedRequest, Outcome, RequestId, RequestKey, Status
+from shared.errors import BusUnavailableError, GraphError, Later, NotPermittedError, OperatorError
+from shared.model import AcceptedRequest, Outcome, RequestKey
 from shared.ports import Call, Delivery, Finished, Pending
 from shared.reception import Handle, Reception
+from shared.vocabulary import FUNCTION_KEY, QUEUE, RequestId, Status
 from tests.service.stage import BREAK_GLASS, DEVON, OAKLEY, Stage, set_up
 from tests.service.test_service import SESSIONS
 
@@ -301,6 +302,37 @@ async def test_resume_comes_when_the_error_says(door: Door, error: Exception, mi
     row = await door.stage.ledger.read(key_of("INC-1"))
     assert row is not None
     assert row.attempts == attempts
+
+
+@pytest.mark.parametrize(
+    ("error", "waited_seconds", "event"),
+    [
+        (OperatorError("groupUnreadable", "GroupMember.Read.All"), 0, "operatorNeeded"),
+        (NotPermittedError(), 0, "operatorNeeded"),
+        (GraphError(), 900, "stillWaiting"),
+        (GraphError(), 0, None),
+    ],
+)
+async def test_waiting_alerts_at_once_for_an_operator_and_else_after_15_minutes(
+    door: Door, caplog: pytest.LogCaptureFixture, error: Exception, waited_seconds: int, event: str | None
+) -> None:
+    """Nobody hears of a hiccup; an operator hears of a missing right at the first try."""
+    body = b'{"requestId": "INC-1", "user": "a@b.example"}'
+    await door.reception(fails_with(Later("x"))).receive(Delivery(body, None, 7, door.stage.clock.now()))
+    door.stage.clock.advance(waited_seconds)
+    caplog.clear()
+    await door.reception(fails_with(error)).receive(
+        Delivery(b'{"resume": "queue:INC-1"}', None, 8, door.stage.clock.now())
+    )
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "mfa_reset"]
+    assert [line["event"] for line in lines if line.get("alert")] == ([event] if event else [])
+
+
+async def test_bus_that_cannot_be_connected_is_unavailable(door: Door) -> None:
+    """A connection string that is none is found at the first message."""
+    unusable = ServiceBus(lambda: ServiceBusClient.from_connection_string("nonsense"), REQUESTS, REJECTED, OUTCOMES)
+    with pytest.raises(BusUnavailableError):
+        await unusable.schedule_resume(key_of("INC-1"), door.stage.clock.now())
 
 
 async def test_bug_gives_the_delivery_back(door: Door) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from sandbox.tenant import Fault, method
 from shared.errors import GraphError, NoAnswerError, ThrottledError, UnavailableError
-from shared.model import AcceptedRequest, MethodResult, Outcome, Status, StepResult
+from shared.model import AcceptedRequest, Outcome
+from shared.vocabulary import MethodResult, Status, StepResult
 from tests.service.stage import BLAIR, CASEY, DEVON, OAKLEY, REESE, Stage, request_for
 from tests.service.test_service import SESSIONS, codes, results
 
@@ -151,6 +152,15 @@ async def test_type_without_its_app_role_is_not_permitted_and_the_others_go(stag
     assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
     assert results(outcome) == {"phone": ["notPermitted"], "hardwareOath": ["deactivated"]}
     assert codes(outcome) == {"notPermitted"}
+
+
+async def test_type_without_its_app_role_is_not_asked_for_again(stage: Stage) -> None:
+    """A further round for what is still listed does not repeat what is not permitted."""
+    stage.tenant.roles -= {"UserAuthenticationMethod.ReadWrite.All", "UserAuthMethod-Phone.ReadWrite.All"}
+    stage.tenant.visibility_delay_seconds = 15
+    outcome = await stage.reset(DEVON)
+    assert results(outcome) == {"phone": ["notPermitted"], "microsoftAuthenticator": ["deleted"]}
+    assert sum(call.method == "DELETE" and "phoneMethods" in call.path for call in stage.tenant.calls) == 1
 
 
 async def test_type_that_may_not_be_listed_is_not_permitted(stage: Stage) -> None:

@@ -7,15 +7,8 @@ import pytest
 
 from sandbox.tenant import Fault, RoleAssignment
 from shared.errors import ClaimHeldError, Later, NotPermittedError, OperatorError
-from shared.model import (
-    FUNCTION_KEY,
-    MethodResult,
-    Outcome,
-    Selection,
-    Status,
-    StepResult,
-    UserId,
-)
+from shared.model import Outcome, Selection
+from shared.vocabulary import FUNCTION_KEY, MethodResult, Status, StepResult, UserId
 from tests.service.stage import (
     AVERY,
     BLAIR,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.intake import Envelope, Item, read_body
-from shared.model import InvalidItem, ProfileName, RequestId, ResetRequest
+from shared.model import InvalidItem, ResetRequest
+from shared.vocabulary import ProfileName, RequestId
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
 OBJECT_ID = "c4bedccf-e5ff-4215-a1df-468800618a6c"

@@ -6,25 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.decide import Approval, Decision, Refusal, decide
-from shared.model import (
-    QUEUE,
-    Caller,
-    Group,
-    GroupId,
-    ProfileName,
-    ReferenceKind,
-    RequestId,
-    ResetRequest,
-    RoleHolding,
-    RoleId,
-    Selection,
-    StepName,
-    Subject,
-    User,
-    UserId,
-    UserReference,
-)
+from shared.model import Group, ReferenceKind, ResetRequest, RoleHolding, Selection, Subject, User, UserReference
 from shared.policy import Policy, parse_policy
+from shared.vocabulary import QUEUE, Caller, GroupId, ProfileName, RequestId, RoleId, StepName, UserId
 
 USER = UserId("10000000-0000-4000-8000-000000000001")
 OTHER = "10000000-0000-4000-8000-000000000002"

@@ -7,19 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.evidence import ALL_OF_ITS_TYPE, STILL_LISTED, line_for, name_the_remaining, note, still_to_do
-from shared.model import (
-    Evidence,
-    Method,
-    MethodLine,
-    MethodResult,
-    MethodType,
-    Plan,
-    PlannedRemoval,
-    Removal,
-    Selection,
-)
+from shared.model import Evidence, Method, MethodLine, Plan, PlannedRemoval, Selection
 from shared.plan import line_of, make_plan, make_scope
 from shared.policy import Profile
+from shared.vocabulary import MethodResult, MethodType, Removal
 from tests.builders import a_line, a_method, an_evidence, listings, method_types, profiles, selections
 
 GONE = {MethodResult.DELETED, MethodResult.ALREADY_GONE, MethodResult.DEACTIVATED}

@@ -12,7 +12,8 @@ from shared.followups import (
     name_follow_ups,
     name_follow_ups_of_refusal,
 )
-from shared.model import Reason, StepName, StepResult, User
+from shared.model import Reason, User
+from shared.vocabulary import StepName, StepResult
 from tests.builders import a_step, a_user, an_evidence
 
 MEMBERS = [a_user(), a_user(user_type=None)]

@@ -18,7 +18,8 @@ from shared.graph.facts import (
     parse_time,
     parse_user,
 )
-from shared.model import Group, GroupId, Method, MethodId, MethodType, RoleHolding, RoleId, UserId
+from shared.model import Group, Method, RoleHolding
+from shared.vocabulary import GroupId, MethodId, MethodType, RoleId, UserId
 
 ID = "c4bedccf-e5ff-4215-a1df-468800618a6c"
 USER: dict[str, Any] = {

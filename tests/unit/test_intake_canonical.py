@@ -7,17 +7,8 @@ from typing import Any
 import pytest
 
 from shared.intake import fingerprint
-from shared.model import (
-    Incident,
-    MethodType,
-    Problem,
-    ProfileName,
-    ReferenceKind,
-    RequestId,
-    ResetRequest,
-    Selection,
-    UserReference,
-)
+from shared.model import Incident, Problem, ReferenceKind, ResetRequest, Selection, UserReference
+from shared.vocabulary import MethodType, ProfileName, RequestId
 from tests.unit.intake_bodies import HTTP, NOW, OBJECT_ID, QUEUE, asking, invalid_of, problems_of, read, request_of
 
 _BIDI = "\u202e"

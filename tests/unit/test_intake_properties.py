@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from shared.intake import Envelope, Item, fingerprint, parse_resume, parse_stored_request_id, read_body
 from shared.intake.identifiers import is_kept, parse_user
 from shared.intake.moments import parse_moment
-from shared.model import InvalidItem, MethodType, ResetRequest
+from shared.model import InvalidItem, ResetRequest
+from shared.vocabulary import MethodType
 from tests.unit.intake_bodies import HTTP, NOW, OBJECT_ID, QUEUE, read
 
 _UNHURRIED = settings(deadline=None)  # a busy machine is no fault

@@ -13,15 +13,8 @@ from shared.intake.identifiers import decode_cloud_sid, is_kept, is_method_id, p
 from shared.intake.moments import parse_moment
 from shared.intake.request_ids import derive_request_id
 from shared.intake.text import is_spoilt, quote, remove_control_characters
-from shared.model import (
-    MethodType,
-    ProfileName,
-    ReferenceKind,
-    RequestId,
-    ResetRequest,
-    Selection,
-    UserReference,
-)
+from shared.model import ReferenceKind, ResetRequest, Selection, UserReference
+from shared.vocabulary import MethodType, ProfileName, RequestId
 from tests.unit.intake_bodies import OBJECT_ID
 
 _UNHURRIED = settings(deadline=None)  # a busy machine is no fault

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
 from shared.ledger.holding import HeldClaim
-from shared.model import UserId
+from shared.vocabulary import UserId
 from tests.contract.ledger_values import START
 
 USER_ID = UserId("c4be")

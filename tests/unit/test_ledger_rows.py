@@ -12,28 +12,20 @@ from shared.errors import LedgerUnavailableError
 from shared.ledger.rows import RequestRow, UnreadableRowError, from_row, from_time_text, to_row, to_time_text
 from shared.model import (
     AcceptedRequest,
-    Caller,
     Evidence,
     Incident,
-    MethodId,
     MethodLine,
-    MethodResult,
     Outcome,
-    ProfileName,
     Reason,
     ReferenceKind,
-    RequestId,
     RequestKey,
     ResetRequest,
     Selection,
-    Source,
-    Status,
     StepLine,
-    StepResult,
     User,
-    UserId,
     UserReference,
 )
+from shared.vocabulary import Caller, MethodId, MethodResult, ProfileName, RequestId, Source, Status, StepResult, UserId
 from tests.strategies import accepted_requests, times
 
 AT = datetime(2026, 11, 24, 9, 0, 0, 5, UTC)

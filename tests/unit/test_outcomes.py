@@ -1,36 +1,30 @@
-"""How a request ended, and the contract's document of it."""
+"""From what was found and done to the outcome."""
 
-import json
-from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from shared import outcomes
-from shared.documents import outcome_document, request_document, time_text
 from shared.model import (
-    AcceptedRequest,
+    Evidence,
     Incident,
+    Method,
     MethodLine,
-    MethodResult,
-    MethodType,
     Outcome,
+    Plan,
     Problem,
     Reason,
-    Removal,
-    ResetRequest,
     Selection,
-    Source,
-    Status,
-    StepName,
-    StepResult,
-    parse_key,
+    StepLine,
 )
-from shared.outcomes import Verification
-from shared.plan import UNDATED, make_plan, make_scope
-from tests import strategies
+from shared.outcomes import Verification, carried_out, failed, invalid, planned, reasons_of, refused
+from shared.plan import make_plan, make_scope
+from shared.policy import Profile
+from shared.vocabulary import MethodResult, MethodType, Status, StepName, StepResult
 from tests.builders import (
+    ALICE,
     COMPROMISED,
     NOW,
     REREGISTER,
@@ -42,240 +36,229 @@ from tests.builders import (
     a_user,
     an_accepted_request,
     an_evidence,
-    an_outcome,
+    listings,
+    profiles,
+    selections,
 )
+from tests.strategies import accepted_requests, evidences
 
-POLICY = a_policy()
-SEEN = Verification(NOW, in_scope_left=False, sessions_confirmed=True)
-
-
-def codes(reasons: tuple[Reason, ...]) -> list[str]:
-    """Return the codes, in order."""
-    return [reason.code for reason in reasons]
-
-
-def test_outcome_of_all_done_and_verified_is_completed() -> None:
-    """Nothing open, and a listing that shows it."""
-    evidence = an_evidence(a_line(result=MethodResult.DELETED), steps=(a_step(),))
-    outcome = outcomes.carried_out(an_accepted_request(), evidence, POLICY.profiles[REREGISTER], SEEN, NOW)
-    assert (outcome.status, outcome.verified, outcome.verified_at, outcome.reasons) == (Status.COMPLETED, True, NOW, ())
-    assert codes(outcome.follow_ups) == ["appPasswords", "registrationOpen"]
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        (a_line(), "methodRemaining"),
-        (a_line(result=MethodResult.REMAINING), "methodRemaining"),
-        (a_line(result=MethodResult.UNSUPPORTED), "unsupportedMethod"),
-        (a_line(result=MethodResult.NOT_PERMITTED), "notPermitted"),
-        (a_line(result=MethodResult.KEPT, error=UNDATED), "undatedKept"),
-    ],
-)
-def test_outcome_with_an_open_method_is_partial_and_says_which(line: MethodLine, code: str) -> None:
-    """Each open thing is a reason that names it."""
-    outcome = outcomes.carried_out(an_accepted_request(), an_evidence(line), POLICY.profiles[REREGISTER], SEEN, NOW)
-    assert (outcome.status, codes(outcome.reasons)) == (Status.PARTIAL, [code])
-    assert "m1" in outcome.reasons[0].text
+LATER = NOW + timedelta(minutes=1)
+SEEN = Verification(LATER, in_scope_left=False, sessions_confirmed=True)
+OPEN_METHODS = {
+    None: "methodRemaining",
+    MethodResult.REMAINING: "methodRemaining",
+    MethodResult.UNSUPPORTED: "unsupportedMethod",
+    MethodResult.NOT_PERMITTED: "notPermitted",
+}
+OPEN_STEPS = {
+    StepResult.FAILED: "stepFailed",
+    StepResult.UNCONFIRMED: "stepUnconfirmed",
+    StepResult.NOT_PERMITTED: "notPermitted",
+}
+COMPROMISED_PROFILE = a_policy().profiles[COMPROMISED]
+REREGISTER_PROFILE = a_policy().profiles[REREGISTER]
 
 
-@pytest.mark.parametrize(
-    ("result", "code"),
-    [
-        (StepResult.FAILED, "stepFailed"),
-        (StepResult.UNCONFIRMED, "stepUnconfirmed"),
-        (StepResult.NOT_PERMITTED, "notPermitted"),
-    ],
-)
-def test_outcome_with_an_open_step_is_partial(result: StepResult, code: str) -> None:
-    """So is a step that did not do what was asked."""
-    evidence = an_evidence(steps=(a_step(result=result),))
-    outcome = outcomes.carried_out(an_accepted_request(), evidence, POLICY.profiles[REREGISTER], SEEN, NOW)
-    assert (outcome.status, codes(outcome.reasons)) == (Status.PARTIAL, [code])
+def codes(outcome: Outcome) -> list[str]:
+    """List the codes of an outcome's reasons."""
+    return [reason.code for reason in outcome.reasons]
 
 
-@pytest.mark.parametrize(("left", "confirmed"), [(True, True), (False, False), (True, False)])
-def test_outcome_that_no_listing_proves_is_partial(left: bool, confirmed: bool) -> None:
-    """Completed without verified does not exist."""
-    seen = Verification(NOW, in_scope_left=left, sessions_confirmed=confirmed)
-    outcome = outcomes.carried_out(an_accepted_request(), an_evidence(), POLICY.profiles[REREGISTER], seen, NOW)
-    assert (outcome.status, outcome.verified, outcome.verified_at) == (Status.PARTIAL, False, None)
-    assert codes(outcome.reasons) == ["notVerified"]
+def carry_out(evidence: Evidence, verification: Verification = SEEN) -> Outcome:
+    """Tell the end of a reset of a compromised account."""
+    return carried_out(an_accepted_request(), evidence, COMPROMISED_PROFILE, verification, LATER)
 
 
-def test_outcome_names_what_people_have_to_do() -> None:
-    """A disabled account and a guest's home tenant are follow-ups; a closed window is none."""
-    guest = a_user(user_type="Guest")
-    evidence = an_evidence(steps=(a_step(StepName.DISABLE_ACCOUNT),), user=guest)
-    outcome = outcomes.carried_out(an_accepted_request(), evidence, POLICY.profiles[COMPROMISED], SEEN, NOW)
-    assert codes(outcome.follow_ups) == ["appPasswords", "accountDisabled", "homeTenant"]
+# --- Carried out -------------------------------------------------------------------------------------------------
 
 
-def test_outcome_of_a_plan_says_what_would_be_done_and_leaves_all_as_it_is() -> None:
-    """Steps and removals in order, the revocation again after them."""
-    profile = POLICY.profiles[REREGISTER]
-    methods = [a_method(MethodType.SOFTWARE_OATH), a_method(MethodType.FIDO2, "m2")]
-    plan = make_plan(methods, profile, make_scope(profile, Selection()))
-    outcome = outcomes.planned(an_accepted_request(), a_user(), plan, NOW, NOW)
-    assert (outcome.status, outcome.dry_run) == (Status.PLANNED, True)
+@given(accepted_requests, evidences, st.booleans(), st.booleans())
+def test_outcome_of_a_reset_when_told_then_completed_means_nothing_open_and_verified(
+    accepted: object, evidence: Evidence, in_scope_left: object, sessions_confirmed: object
+) -> None:
+    """`completed` is never said of anything else; each open method and step has its reason."""
+    verification = Verification(LATER, bool(in_scope_left), bool(sessions_confirmed))
+    outcome = carried_out(accepted, evidence, COMPROMISED_PROFILE, verification, LATER)  # type: ignore[arg-type] # any accepted request
+    open_methods = [line for line in evidence.methods if line.result in OPEN_METHODS]
+    open_steps = [line for line in evidence.steps if line.result in OPEN_STEPS]
+    assert outcome.verified is (not in_scope_left and bool(sessions_confirmed))
+    assert outcome.verified_at == (LATER if outcome.verified else None)
+    assert (outcome.status is Status.COMPLETED) is (not outcome.reasons)
+    assert outcome.status in {Status.COMPLETED, Status.PARTIAL}
+    assert outcome.status is Status.PARTIAL or (outcome.verified and not open_methods and not open_steps)
+    assert len(outcome.reasons) >= len(open_methods) + len(open_steps)
+
+
+@pytest.mark.parametrize("result", [None, *MethodResult])
+def test_outcome_of_a_reset_when_a_method_is_open_then_it_is_partial_and_the_method_is_named(
+    result: MethodResult | None,
+) -> None:
+    """What is gone, deactivated or kept on purpose is no reason."""
+    outcome = carry_out(an_evidence(a_line(id_="m7", result=result)))
+    assert codes(outcome) == ([OPEN_METHODS[result]] if result in OPEN_METHODS else [])
+    assert outcome.status is (Status.PARTIAL if result in OPEN_METHODS else Status.COMPLETED)
+    assert all("fido2 m7" in reason.text for reason in outcome.reasons)
+
+
+@pytest.mark.parametrize("result", list(StepResult))
+def test_outcome_of_a_reset_when_a_step_is_open_then_it_is_partial_and_the_step_is_named(result: StepResult) -> None:
+    """A skipped step was not asked for."""
+    outcome = carry_out(an_evidence(steps=(a_step(StepName.DISABLE_ACCOUNT, result),)))
+    assert codes(outcome) == ([OPEN_STEPS[result]] if result in OPEN_STEPS else [])
+    assert all("disableAccount" in reason.text for reason in outcome.reasons)
+
+
+def test_outcome_of_a_reset_when_an_undated_method_was_kept_then_it_is_partial() -> None:
+    """Whether the attacker registered it is not known; one kept by name is nobody's question."""
+    undated = a_line(result=MethodResult.KEPT, error="undated")
+    outcome = carry_out(an_evidence(undated, a_line("phone", "p", MethodResult.KEPT)))
+    assert (outcome.status, codes(outcome)) == (Status.PARTIAL, ["undatedKept"])
+
+
+@pytest.mark.parametrize(("in_scope_left", "sessions_confirmed"), [(True, True), (False, False), (True, False)])
+def test_outcome_of_a_reset_when_nothing_is_open_but_it_is_not_verified_then_it_is_partial(
+    *, in_scope_left: bool, sessions_confirmed: bool
+) -> None:
+    """Without proof it is not completed."""
+    outcome = carry_out(an_evidence(), Verification(LATER, in_scope_left, sessions_confirmed))
+    assert (outcome.status, codes(outcome), outcome.verified_at) == (Status.PARTIAL, ["notVerified"], None)
+
+
+def test_outcome_of_a_reset_when_told_then_everything_of_request_and_evidence_is_in_it() -> None:
+    """Field by field."""
+    incident = Incident("7", "https://portal.example/7", "Token theft")
+    accepted = an_accepted_request()
+    request = type(accepted.request)(
+        accepted.request.request_id,
+        accepted.request.user,
+        COMPROMISED,
+        requested_by="playbook reset-mfa",
+        incident=incident,
+    )
+    evidence = an_evidence(a_line(result=MethodResult.DELETED), steps=(a_step(StepName.DISABLE_ACCOUNT),))
+    outcome = carried_out(an_accepted_request(request), evidence, COMPROMISED_PROFILE, SEEN, LATER)
+    assert outcome == Outcome(
+        request_id=accepted.key.request_id,
+        caller=accepted.key.caller,
+        status=Status.COMPLETED,
+        source=accepted.source,
+        accepted_at=NOW,
+        finished_at=LATER,
+        user_id=ALICE,
+        user_principal_name="alice@contoso.example",
+        profile=COMPROMISED,
+        methods=evidence.methods,
+        steps=evidence.steps,
+        verified=True,
+        verified_at=LATER,
+        follow_ups=outcome.follow_ups,
+        requested_by="playbook reset-mfa",
+        incident=incident,
+        started_at=NOW,
+    )
+    assert [one.code for one in outcome.follow_ups] == ["appPasswords", "accountDisabled"]
+
+
+# --- Planned -----------------------------------------------------------------------------------------------------
+
+
+@given(listings, profiles, selections)
+def test_outcome_of_a_dry_run_when_told_then_it_lists_each_action_in_order_and_every_method_as_it_is(
+    methods: tuple[Method, ...], profile: Profile, selection: Selection
+) -> None:
+    """The plan that would have run."""
+    plan = make_plan(methods, profile, make_scope(profile, selection))
+    outcome = planned(an_accepted_request(a_request(dry_run=True)), a_user(), plan, NOW, LATER)
+    again = plan.removals and StepName.REVOKE_SESSIONS in plan.steps
     assert [reason.text for reason in outcome.reasons] == [
-        "revokeSessions",
-        f"{Removal.DELETE} softwareOath m1",
-        "revokeSessions again",
+        *plan.steps,
+        *(f"{one.removal} {one.method.type} {one.method.id}" for one in plan.removals),
+        *(["revokeSessions again"] if again else []),
     ]
-    assert [line.result for line in outcome.methods] == [MethodResult.REMAINING, MethodResult.KEPT]
-    assert [step.result for step in outcome.steps] == [StepResult.SKIPPED]
-    nothing = make_plan([], profile, make_scope(profile, Selection()))
-    assert len(outcomes.planned(an_accepted_request(), a_user(), nothing, NOW, NOW).reasons) == 1
+    assert set(codes(outcome)) <= {"wouldDo"}
+    assert (outcome.status, outcome.dry_run, outcome.verified) == (Status.PLANNED, True, False)
+    assert len(outcome.methods) == len(methods)
+    assert all(line.result is StepResult.SKIPPED for line in outcome.steps)
 
 
-def test_outcome_of_a_refusal_holds_the_reasons_and_the_steps_instead() -> None:
+def test_outcome_of_a_dry_run_when_told_then_what_would_go_is_remaining() -> None:
+    """Nothing was removed, and the lines say so."""
+    methods = [a_method(), a_method(MethodType.PHONE, "p")]
+    plan = make_plan(methods, REREGISTER_PROFILE, make_scope(REREGISTER_PROFILE, Selection()))
+    outcome = planned(an_accepted_request(), a_user(), plan, NOW, LATER)
+    assert [(line.type, line.result) for line in outcome.methods] == [
+        ("phone", MethodResult.REMAINING),
+        ("fido2", MethodResult.KEPT),
+    ]
+    assert outcome.steps == (StepLine("revokeSessions", StepResult.SKIPPED, LATER, "dry run"),)
+
+
+def test_outcome_of_a_dry_run_when_there_is_nothing_to_do_then_it_has_no_reason() -> None:
+    """An empty plan is a plan."""
+    outcome = planned(an_accepted_request(), a_user(), Plan((), (), ()), NOW, LATER)
+    assert (outcome.status, outcome.reasons, outcome.methods, outcome.steps) == (Status.PLANNED, (), (), ())
+
+
+# --- Refused, invalid, failed ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dry_run", "disabled"), list(product([True, False], [True, False])))
+def test_outcome_of_a_refusal_when_told_then_reasons_and_what_was_done_instead_are_in_it(
+    *, dry_run: bool, disabled: bool
+) -> None:
     """An account that was disabled instead has to be enabled by somebody."""
-    reasons = (Reason("neverUser", "No."),)
-    evidence = an_evidence(steps=(a_step(StepName.DISABLE_ACCOUNT),))
-    outcome = outcomes.refused(an_accepted_request(), evidence, reasons, NOW, dry_run=False)
-    assert (outcome.status, outcome.reasons, codes(outcome.follow_ups)) == (
-        Status.REFUSED,
-        reasons,
-        ["accountDisabled"],
-    )
-    assert outcomes.refused(an_accepted_request(), an_evidence(), reasons, NOW, dry_run=True).follow_ups == ()
+    steps = (a_step(StepName.DISABLE_ACCOUNT if disabled else StepName.REVOKE_SESSIONS),)
+    reason = Reason("privilegedRole", "The user holds a directory role.")
+    outcome = refused(an_accepted_request(), an_evidence(steps=steps), (reason,), LATER, dry_run=dry_run)
+    assert (outcome.status, outcome.reasons, outcome.steps) == (Status.REFUSED, (reason,), steps)
+    assert (outcome.dry_run, outcome.user_id, outcome.finished_at) == (dry_run, ALICE, LATER)
+    assert [one.code for one in outcome.follow_ups] == (["accountDisabled"] if disabled else [])
 
 
-def test_outcome_of_an_invalid_request_begins_each_text_with_its_path() -> None:
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_outcome_of_an_invalid_request_when_told_then_every_problem_is_named_by_its_path(*, dry_run: bool) -> None:
     """A problem of the whole body has no path."""
-    problems = (Problem("users[3]", "badFormat", "No."), Problem("", "empty", "Nothing."))
-    outcome = outcomes.invalid(an_accepted_request(), problems, NOW)
-    assert [reason.text for reason in outcome.reasons] == ["users[3]: No.", "Nothing."]
+    problems = (Problem("user", "unknownUser", "Nobody."), Problem("", "notJson", "Not JSON."))
+    outcome = invalid(an_accepted_request(a_request(dry_run=dry_run)), problems, LATER)
+    assert outcome.reasons == (Reason("unknownUser", "user: Nobody."), Reason("notJson", "Not JSON."))
+    assert (outcome.status, outcome.user_id, outcome.dry_run) == (Status.INVALID, None, dry_run)
+    assert reasons_of(()) == ()
 
 
-def test_outcome_of_a_failure_tells_what_was_done_and_what_not() -> None:
-    """Also when nothing was found yet."""
-    empty = outcomes.failed(an_accepted_request(), "Unavailable", NOW)
-    assert (empty.status, codes(empty.reasons), empty.user_id) == (Status.FAILED, ["patienceAtItsEnd"], None)
-    evidence = an_evidence(a_line(result=MethodResult.DELETED), a_line(id_="m2"), steps=(a_step(),))
-    outcome = outcomes.failed(an_accepted_request(evidence=evidence), "Unavailable", NOW)
-    assert codes(outcome.reasons) == ["patienceAtItsEnd", "methodRemaining"]
-    assert codes(outcome.follow_ups) == ["appPasswords", "registrationOpen"]
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_outcome_of_a_failure_when_nothing_was_found_yet_then_only_the_last_obstacle_is_told(*, dry_run: bool) -> None:
+    """No evidence, no methods, nothing for people to do."""
+    outcome = failed(an_accepted_request(a_request(dry_run=dry_run)), "Throttled", LATER)
+    assert (outcome.status, codes(outcome), outcome.dry_run) == (Status.FAILED, ["patienceAtItsEnd"], dry_run)
+    assert "the last obstacle was Throttled" in outcome.reasons[0].text
+    assert (outcome.user_id, outcome.methods, outcome.follow_ups, outcome.verified) == (None, (), (), False)
 
 
-# --- The document -----------------------------------------------------------------------------------------------
+def test_outcome_of_a_failure_when_work_was_done_then_what_is_open_and_what_is_left_to_people_is_told() -> None:
+    """A half-done reset leaves the window as open as a whole one."""
+    steps = (a_step(StepName.DISABLE_ACCOUNT, StepResult.FAILED),)
+    evidence = an_evidence(a_line(result=MethodResult.DELETED), a_line("phone", "p"), steps=steps)
+    outcome = failed(an_accepted_request(evidence=evidence), "deadline", LATER)
+    assert codes(outcome) == ["patienceAtItsEnd", "methodRemaining", "stepFailed"]
+    assert (outcome.methods, outcome.steps, outcome.started_at) == (evidence.methods, evidence.steps, NOW)
+    assert [one.code for one in outcome.follow_ups] == ["appPasswords", "registrationOpen"]
 
 
-@given(strategies.outcomes)
-def test_document_of_any_outcome_has_the_contracts_keys(outcome: Outcome) -> None:
-    """Product.md 3, to the key; JSON can say it; times are UTC."""
-    document = json.loads(json.dumps(outcome_document(outcome)))
-    assert set(document) == {
-        "version",
-        "requestId",
-        "caller",
-        "status",
-        "dryRun",
-        "user",
-        "profile",
-        "reasons",
-        "methods",
-        "steps",
-        "verified",
-        "verifiedAt",
-        "followUps",
-        "requestedBy",
-        "source",
-        "incident",
-        "acceptedAt",
-        "startedAt",
-        "finishedAt",
-    }
-    assert document["acceptedAt"].endswith("Z")
-    for line in document["methods"]:
-        assert set(line) == {"type", "id", "detail", "registeredAt", "result", "error"}
-    for step in document["steps"]:
-        assert set(step) == {"step", "result", "at", "detail"}
-    assert document["user"] is None or set(document["user"]) == {"id", "userPrincipalName"}
-
-
-def test_document_shows_an_incident_and_no_time_where_there_is_none() -> None:
-    """What is absent is null."""
-    document = outcome_document(an_outcome(incident=Incident("i", "https://x.example", "t")))
-    assert document["incident"] == {"id": "i", "url": "https://x.example", "title": "t"}
-    assert (document["verifiedAt"], time_text(None)) == (None, None)
-
-
-@given(strategies.accepted_requests)
-def test_document_of_any_request_is_canonical(accepted: AcceptedRequest) -> None:
-    """It can be sent again: version, user and nothing but the contract's fields."""
-    request: ResetRequest = accepted.request
-    document = request_document(request)
-    assert (document["version"], document["user"]) == (1, request.user.value)
-    assert set(document) <= {
-        "version",
-        "requestId",
-        "user",
-        "profile",
-        "reason",
-        "requestedBy",
-        "observedAt",
-        "keep",
-        "onlyRegisteredAfter",
-        "keepUndated",
-        "incident",
-        "dryRun",
-    }
-
-
-# --- The model --------------------------------------------------------------------------------------------------
-
-
-def test_enums_are_the_contracts_words() -> None:
-    """Their values are on the wire and in ledgers: none may change."""
-    assert [*MethodType] == (
-        [
-            "phone",
-            "microsoftAuthenticator",
-            "softwareOath",
-            "hardwareOath",
-            "email",
-            "fido2",
-            "windowsHelloForBusiness",
-            "platformCredential",
-            "temporaryAccessPass",
-            "external",
-            "qrCodePin",
-        ]
-    )
-    assert [*Status] == ["completed", "partial", "covered", "planned", "refused", "invalid", "failed"]
-    assert [*MethodResult] == [
-        "deleted",
-        "alreadyGone",
-        "deactivated",
-        "kept",
-        "remaining",
-        "unsupported",
-        "notPermitted",
-    ]
-    assert [*StepResult] == ["done", "skipped", "failed", "unconfirmed", "notPermitted"]
-    assert [*StepName] == ["disableAccount", "revokeSessions"]
-    assert [*Source] == ["queue", "http"]
-    assert [*Removal] == ["delete", "deactivate"]
-
-
-def test_key_is_read_back_from_its_text() -> None:
-    """What is no key is none."""
-    key = an_accepted_request(a_request()).key
-    assert parse_key(str(key)) == key
-    assert [parse_key(text) for text in ("", ":", "queue", "queue:", ":x")] == [None] * 5
-
-
-def test_selection_is_true_when_anything_is_left_out() -> None:
-    """The guard asks for exactly that."""
-    assert not Selection()
-    assert Selection(only_registered_after=NOW - timedelta(days=1))
-
-
-def test_evidence_replaces_a_line_in_its_place() -> None:
-    """The order of what was found is kept; a step's line moves to the end."""
-    evidence = an_evidence(a_line(), a_line(id_="m2")).with_method(a_line(result=MethodResult.DELETED))
-    assert [(line.id, line.result) for line in evidence.methods] == [("m1", MethodResult.DELETED), ("m2", None)]
-    steps = evidence.with_step(a_step()).with_step(replace(a_step(), result=StepResult.FAILED)).steps
-    assert [step.result for step in steps] == [StepResult.FAILED]
+@pytest.mark.parametrize(
+    ("methods", "steps", "expected"),
+    [
+        ((a_line(),), (), ["appPasswords"]),
+        ((a_line(result=MethodResult.DEACTIVATED),), (), ["appPasswords", "registrationOpen"]),
+        (
+            (a_line(result=MethodResult.DELETED),),
+            (a_step(StepName.DISABLE_ACCOUNT),),
+            ["appPasswords", "accountDisabled"],
+        ),
+    ],
+)
+def test_outcome_of_a_failure_when_told_then_the_window_is_open_only_where_methods_went(
+    methods: tuple[MethodLine, ...], steps: tuple[StepLine, ...], expected: list[str]
+) -> None:
+    """By what was done, not by what was to be done."""
+    outcome = failed(an_accepted_request(evidence=an_evidence(*methods, steps=steps)), "Throttled", LATER)
+    assert [one.code for one in outcome.follow_ups] == expected

@@ -1,6 +1,19 @@
 """When something is tried again."""
 
-from shared.errors import Later, ThrottledError
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import (
+    ClaimHeldError,
+    ClaimLostError,
+    GraphError,
+    Later,
+    NotPermittedError,
+    OperatorError,
+    ThrottledError,
+    UnavailableError,
+)
 from shared.patience import counts_as_attempt, next_try_at
 from tests.builders import NOW
 
@@ -34,3 +47,39 @@ def test_patience_counts_tries_only() -> None:
     assert counts_as_attempt(ThrottledError())
     assert counts_as_attempt(Later("x"))
     assert not counts_as_attempt(Later("x", counts=False))
+
+
+@pytest.mark.parametrize("attempts", [-1, 0, 1, 2, 3, 4, 5, 6, 1_000])
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_patience_of_any_number_of_tries_is_between_a_minute_and_an_hour_and_a_tenth(
+    attempts: int, jitter: float
+) -> None:
+    """Jitter keeps many requests apart and never shortens a wait."""
+    assert minutes_after(attempts) <= minutes_after(attempts, jitter) <= 1.1 * minutes_after(attempts)
+    assert 1 <= minutes_after(attempts, jitter) <= 66
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (UnavailableError(None, 600), 600),
+        (UnavailableError(None, 0), 60),
+        (UnavailableError(), 60),
+        (NotPermittedError(), 60),
+        (OperatorError("groupUnreadable"), 60),
+        (Later("paused"), 60),
+        (ClaimHeldError(NOW + timedelta(seconds=7)), 7),
+        (ClaimHeldError(NOW - timedelta(seconds=7)), 0),
+        (ClaimLostError(), 60),
+    ],
+)
+def test_patience_with_each_kind_of_obstacle(error: Later | GraphError, seconds: float) -> None:
+    """A time that is known is waited for; else the schedule, unless Microsoft Graph asks for longer."""
+    assert next_try_at(error, 1, NOW, 0.0) - NOW == timedelta(seconds=seconds)
+
+
+def test_patience_counts_no_wait_for_a_claim() -> None:
+    """But the wait for an operator it does."""
+    assert not counts_as_attempt(ClaimHeldError(NOW))
+    assert not counts_as_attempt(ClaimLostError())
+    assert counts_as_attempt(OperatorError("groupUnreadable"))

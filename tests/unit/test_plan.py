@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.catalogue import ALTERNATE_MOBILE, KINDS, MOBILE, OFFICE
-from shared.model import Method, MethodLine, MethodResult, MethodType, PlannedRemoval, Removal, Selection, StepName
+from shared.model import Method, MethodLine, PlannedRemoval, Selection
 from shared.plan import Scope, default_candidates, judge, line_of, make_plan, make_scope
 from shared.policy import Profile
+from shared.vocabulary import MethodResult, MethodType, Removal, StepName
 from tests.builders import NOW, a_line, a_method, a_policy, listings, profiles, selections
 
 REREGISTER_TYPES = {

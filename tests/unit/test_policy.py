@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from shared.errors import SettingsError
-from shared.model import FUNCTION_KEY, QUEUE, Caller, ProfileName, StepName
 from shared.policy import Policy, parse_policy
+from shared.vocabulary import FUNCTION_KEY, QUEUE, Caller, ProfileName, StepName
 
 ROOT = Path(__file__).parents[2]
 NAMED = "aaaaaaaa-0000-4000-8000-00000000000a"

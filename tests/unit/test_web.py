@@ -2,19 +2,22 @@
 
 import base64
 import json
-import logging
 from http import HTTPStatus
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import BusUnavailableError, LedgerUnavailableError, SettingsError
-from shared.logs import FIELDS, NOISY, alert, correlate, correlation_id, log, quiet_libraries
-from shared.model import FUNCTION_KEY, AcceptedRequest, Caller, Reason, RequestId, RequestKey, Status
+from shared.documents import outcome_document
+from shared.errors import BusUnavailableError, LedgerUnavailableError
+from shared.logs import correlate
+from shared.model import AcceptedRequest, Outcome, Reason, RequestKey
 from shared.ports import Call, Finished, Pending, Reply
+from shared.vocabulary import FUNCTION_KEY, Caller, RequestId, Status
 from shared.web import HttpAnswer, HttpCall, Principal, Web, health
 from tests.builders import APPLICATION, an_accepted_request, an_outcome
+from tests.strategies import outcomes, request_ids
 
 KEY = RequestKey(FUNCTION_KEY, RequestId("INC:1"))
 
@@ -232,36 +235,76 @@ def test_principal_of_any_header_is_somebody_or_nobody(header: str) -> None:
     assert isinstance(found, HttpAnswer | Principal)
 
 
-# --- Logs and small change --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "names", [("oid", "oid"), ("oid", "http://schemas.microsoft.com/identity/claims/objectidentifier")]
+)
+def test_principal_when_the_same_id_is_claimed_twice_then_it_is_one(names: tuple[str, str]) -> None:
+    """In capital and in small letters, under either name; what is no object id is no second one."""
+    header = principal((names[0], APPLICATION), (names[1], APPLICATION.upper()), ("oid", "bob"))
+    found = Web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
+    assert found == Principal(APPLICATION, may_request=False, may_read_all=False)
 
 
-def test_log_is_one_json_object_with_allowed_fields(caplog: pytest.LogCaptureFixture) -> None:
-    """A field that is not on the list is a bug that shows at once; what is None is left out."""
-    correlate(None)
-    with caplog.at_level(logging.INFO, "mfa_reset"):
-        log("looked", round=1, code=None)
-        alert("bug", code="X")
-    first, second = [json.loads(record.getMessage()) for record in caplog.records]
-    assert first == {"event": "looked", "correlationId": correlation_id.get(), "round": 1}
-    assert (second["alert"], caplog.records[1].levelno) == (True, logging.ERROR)
-    with pytest.raises(KeyError, match="userPrincipalName"):
-        log("x", userPrincipalName="a@b.example")
-    assert "userPrincipalName" not in FIELDS
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["claims", "typ", "val"]), inner),
+    )
+)
+def test_principal_of_any_json_is_somebody_or_nobody(document: object) -> None:
+    """Reading it is total below the encoding too, and without an object id nobody is somebody."""
+    header = base64.b64encode(json.dumps(document).encode()).decode()
+    found = Web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
+    assert isinstance(found, HttpAnswer)
 
 
-@pytest.mark.parametrize("trace_parent", [None, "", "x", "a-b", "00-../..-b-c"])
-def test_correlation_without_a_trace_is_an_id_of_our_own(trace_parent: str | None) -> None:
-    """There is always one to look for."""
-    correlate(trace_parent)
-    assert len(correlation_id.get()) == 32
+async def test_get_by_a_reader_looks_at_the_requests_of_all_and_by_an_asker_at_their_own() -> None:
+    """A request's outcome names its user."""
+    desk = Desk(row=an_accepted_request())
+    for role in ("MfaReset.Request", "MfaReset.Read", "MfaReset.Operate"):
+        header = principal(("oid", APPLICATION), ("roles", role))
+        answer = await Web(desk, require_entra=True).get_reset(HttpCall("GET", {"x-ms-client-principal": header}), "x")
+        assert answer.status == 202
+    assert desk.look_ups == [(RequestId("x"), APPLICATION, any_caller) for any_caller in (False, True, True)]
 
 
-def test_libraries_speak_from_warning_on() -> None:
-    """They say too much below."""
-    quiet_libraries()
-    assert {logging.getLogger(name).level for name in NOISY} == {logging.WARNING}
+# --- Any request, any outcome -----------------------------------------------------------------------------------
 
 
-def test_settings_error_names_every_problem() -> None:
-    """An operator reads it in the log."""
-    assert str(SettingsError(("a", "b"))) == "mfa-reset cannot start:\n- a\n- b"
+@given(request_ids)
+async def test_location_of_any_pending_request_leads_back_to_it(request_id: RequestId) -> None:
+    """What is quoted is one segment of a path that reads as the id again."""
+    answer = await post(Desk(Pending(RequestKey(FUNCTION_KEY, request_id))))
+    prefix, _, segment = answer.headers["Location"].rpartition("/")
+    assert (prefix, unquote(segment)) == ("/api/resets", request_id)
+    assert segment.isascii()
+
+
+@given(outcomes.filter(lambda outcome: bool(outcome.reasons)))
+async def test_post_of_any_outcome_holds_all_of_it(outcome: Outcome) -> None:
+    """Whether as the answer or within a problem document, whose detail stays readable."""
+    answer = await post(Desk(Finished(outcome)))
+    document = json.loads(answer.body)
+    assert document.get("outcome", document) == json.loads(json.dumps(outcome_document(outcome)))
+    assert len(document.get("detail", "")) <= 2_000
+    assert (answer.status == HTTPStatus.OK) is (outcome.status not in {Status.REFUSED, Status.INVALID})
+
+
+async def test_problem_when_answered_then_it_is_a_problem_document() -> None:
+    """RFC 9457: type, title, status, detail; `code` is what a program matches."""
+    answer = await post(Desk(refusal(Status.REFUSED, "neverUser", "guest")))
+    shown = {key: answer.document[key] for key in ("type", "title", "status", "code", "detail", "requestId")}
+    assert shown == {
+        "type": "urn:mfa-reset:problem:neverUser",
+        "title": "Forbidden",
+        "status": 403,
+        "code": "neverUser",
+        "detail": "neverUser. guest.",
+        "requestId": "INC-3177",
+    }
+
+
+async def test_call_that_nothing_was_accepted_of_says_when_to_send_it_again() -> None:
+    """And a bug says nothing of the kind."""
+    assert (await post(Desk(error=LedgerUnavailableError()))).headers == {"Retry-After": "30"}
+    assert (await post(Desk(error=ZeroDivisionError()))).headers == {}

@@ -1,0 +1,86 @@
+"""The words of the domain: ids and enums. Enum values are wire contracts: a test freezes them."""
+
+from enum import StrEnum
+from typing import NewType
+
+UserId = NewType("UserId", str)  # an object id in lower case
+GroupId = NewType("GroupId", str)
+RoleId = NewType("RoleId", str)  # the template id of a directory role
+MethodId = NewType("MethodId", str)
+RequestId = NewType("RequestId", str)
+Caller = NewType("Caller", str)  # `queue`, `functionKey` or an object id
+ProfileName = NewType("ProfileName", str)
+
+QUEUE = Caller("queue")
+FUNCTION_KEY = Caller("functionKey")
+
+
+class Source(StrEnum):
+    """By which door a request came."""
+
+    QUEUE = "queue"
+    HTTP = "http"
+
+
+class MethodType(StrEnum):
+    """The types of authentication method that we know how to remove."""
+
+    PHONE = "phone"
+    MICROSOFT_AUTHENTICATOR = "microsoftAuthenticator"
+    SOFTWARE_OATH = "softwareOath"
+    HARDWARE_OATH = "hardwareOath"
+    EMAIL = "email"
+    FIDO2 = "fido2"
+    WINDOWS_HELLO = "windowsHelloForBusiness"
+    PLATFORM_CREDENTIAL = "platformCredential"
+    TEMPORARY_ACCESS_PASS = "temporaryAccessPass"  # noqa: S105 - the name of a type, no pass
+    EXTERNAL = "external"
+    QR_CODE_PIN = "qrCodePin"
+
+
+class StepName(StrEnum):
+    """What is done to a user besides removing methods, in the safe order (product.md 2)."""
+
+    DISABLE_ACCOUNT = "disableAccount"
+    REVOKE_SESSIONS = "revokeSessions"
+
+
+class Removal(StrEnum):
+    """How a method stops working."""
+
+    DELETE = "delete"
+    DEACTIVATE = "deactivate"
+
+
+class Status(StrEnum):
+    """How a request ended."""
+
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    COVERED = "covered"
+    PLANNED = "planned"
+    REFUSED = "refused"
+    INVALID = "invalid"
+    FAILED = "failed"
+
+
+class MethodResult(StrEnum):
+    """What became of one method."""
+
+    DELETED = "deleted"
+    ALREADY_GONE = "alreadyGone"
+    DEACTIVATED = "deactivated"
+    KEPT = "kept"
+    REMAINING = "remaining"
+    UNSUPPORTED = "unsupported"
+    NOT_PERMITTED = "notPermitted"
+
+
+class StepResult(StrEnum):
+    """What became of one step."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNCONFIRMED = "unconfirmed"
+    NOT_PERMITTED = "notPermitted"
