@@ -227,8 +227,14 @@ def _table(outcomes: dict[str, Outcome]) -> list[str]:
                 ", ".join(sorted({reason["code"] for reason in _reasons(outcome)})) or NOTHING,
             )
         )
-    widths = [min(max(len(row[column]) for row in rows), MAX_COLUMN) for column in range(len(rows[0]))]
+    widths = [_width([row[column] for row in rows]) for column in range(len(rows[0]))]
     return [line for row in rows for line in _wrap(row, widths)]
+
+
+def _width(cells: list[str]) -> int:
+    """Make a column no wider than it should be, but as wide as its longest word."""
+    longest_word = max(len(word) for cell in cells for word in cell.split(" "))
+    return max(min(max(len(cell) for cell in cells), MAX_COLUMN), longest_word)
 
 
 def _wrap(row: tuple[str, ...], widths: list[int]) -> list[str]:

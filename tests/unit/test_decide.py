@@ -246,3 +246,13 @@ def test_decide_when_the_steps_instead_are_several_then_in_the_safe_order() -> N
     decision = decide(request(), QUEUE, subject(restricted=True), policy(privileged=both))
     assert isinstance(decision, Refusal)
     assert decision.instead == (StepName.DISABLE_ACCOUNT, StepName.REVOKE_SESSIONS)
+
+
+def test_decide_when_a_role_is_held_through_a_group_then_the_group_is_named() -> None:
+    """Whoever has to take the role away has to know where it comes from."""
+    decision = decide(request(), QUEUE, subject(roles=(RoleHolding(ROLE, GROUP), RoleHolding(ROLE))), policy())
+    assert isinstance(decision, Refusal)
+    assert [reason.text for reason in decision.reasons] == [
+        f"The user holds the directory role {ROLE} through group {GROUP}.",
+        f"The user holds the directory role {ROLE}.",
+    ]
