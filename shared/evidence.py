@@ -13,17 +13,24 @@ _OURS = {MethodResult.DELETED, MethodResult.DEACTIVATED}
 _GONE = {*_OURS, MethodResult.ALREADY_GONE}
 
 
-def note(evidence: Evidence, plan: Plan, not_permitted: tuple[MethodType, ...] = ()) -> Evidence:
+def note(
+    evidence: Evidence,
+    plan: Plan,
+    not_permitted: tuple[MethodType, ...] = (),
+    *,
+    unseen: tuple[MethodType, ...] = (),
+) -> Evidence:
     """Merge what a listing shows, judged as `plan`: new methods are added, those it shows no more are settled.
 
     A method that is gone although nothing was tried on it is `alreadyGone`; one that we tried to remove without
-    hearing how that ended was `deleted` by it. One whose type could not be listed is neither: it stays as it was.
+    hearing how that ended was `deleted` by it. One whose type could not be listed, in scope
+    (`not_permitted`, which gets a line) or not (`unseen`), is neither: it stays as it was.
     """
     evidence = _forget_listing_permitted(evidence, not_permitted)
     listed = [*(line_of(one.method) for one in plan.removals), *plan.staying]
     shown = {(line.type, line.id) for line in listed}
     for old in evidence.methods:
-        if (old.type, old.id) not in shown and old.type not in not_permitted:
+        if (old.type, old.id) not in shown and old.type not in {*not_permitted, *unseen}:
             evidence = evidence.with_method(_settle(old))
     known = {(line.type, line.id): line for line in evidence.methods}
     for line in listed:
@@ -55,6 +62,21 @@ def name_the_remaining(evidence: Evidence, left: tuple[PlannedRemoval, ...]) -> 
                 replace(line, result=MethodResult.REMAINING, error=line.error or STILL_LISTED)
             )
     return evidence
+
+
+def name_what_is_listed_again(evidence: Evidence, left: tuple[PlannedRemoval, ...]) -> Evidence:
+    """Take back `deleted` and the like of what the last listing still showed; what had no answer stays unknown."""
+    return name_the_remaining(evidence, tuple(one for one in left if line_for(evidence, one).result in _GONE))
+
+
+def try_permissions_again(evidence: Evidence) -> Evidence:
+    """Forget what was not permitted in an earlier try: a fresh grant may have come."""
+    lines = (
+        replace(line, result=None, error=None) if line.result is MethodResult.NOT_PERMITTED else line
+        for line in evidence.methods
+        if line.id != ALL_OF_ITS_TYPE
+    )
+    return replace(evidence, methods=tuple(lines))
 
 
 def line_for(evidence: Evidence, planned: PlannedRemoval) -> MethodLine:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.evidence import ALL_OF_ITS_TYPE
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
 from shared.model import AcceptedRequest, Evidence, MethodLine, Outcome, Plan, Problem, Reason, StepLine, User
 from shared.plan import UNDATED
@@ -150,6 +151,8 @@ def _open_methods(evidence: Evidence) -> tuple[Reason, ...]:
     for line in evidence.methods:
         if line.result is None:
             reasons.append(Reason("methodRemaining", f"{line.type} {line.id} was not reached."))
+        elif line.id == ALL_OF_ITS_TYPE:
+            reasons.append(Reason("notPermitted", f"{line.type} could not be listed: our identity lacks the app role."))
         elif line.result in _OPEN_METHOD:
             code, text = _OPEN_METHOD[line.result]
             reasons.append(Reason(code, f"{line.type} {line.id} {text}.".replace("  ", " ")))

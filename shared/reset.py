@@ -21,7 +21,7 @@ from shared.errors import (
     UnlicensedError,
     UnreadableAnswerError,
 )
-from shared.evidence import line_for, name_the_remaining, note, still_to_do
+from shared.evidence import line_for, name_the_remaining, name_what_is_listed_again, note, still_to_do
 from shared.logs import log
 from shared.model import Evidence, MethodLine, Plan, PlannedRemoval, ReferenceKind, RequestKey, StepLine, UserReference
 from shared.outcomes import Verification
@@ -77,7 +77,9 @@ class Reset:
             looked_at = self.clock.now()
             listing = await self.directory.list_methods(self.evidence.user.id)
             plan = make_plan(listing.methods, self.profile, self.scope)
-            self.evidence = note(self.evidence, plan, self.scope.covered(listing.not_permitted))
+            self.evidence = note(
+                self.evidence, plan, self.scope.covered(listing.not_permitted), unseen=listing.not_permitted
+            )
             left = still_to_do(self.evidence, plan)
             revoked = await self._confirm_revocation()
             log("looked", round=round_number, userId=self.evidence.user.id, result=f"{len(left)} left")
@@ -86,6 +88,7 @@ class Reset:
                 break
         for one in left:
             if one.method.id in curable:
+                self.evidence = name_what_is_listed_again(self.evidence, left)
                 raise curable[one.method.id]
         self.evidence = name_the_remaining(self.evidence, left)
         unseen = bool(self.scope.covered(listing.not_permitted)) or self.scope.unknown_left(plan.staying)

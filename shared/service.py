@@ -8,7 +8,7 @@ from typing import assert_never
 from shared import outcomes
 from shared.decide import Approval, Refusal, decide
 from shared.errors import AmbiguousUserError, ClaimHeldError
-from shared.evidence import note
+from shared.evidence import note, try_permissions_again
 from shared.logs import log
 from shared.model import AcceptedRequest, Evidence, Outcome, Problem, User
 from shared.plan import make_plan, make_scope
@@ -37,6 +37,9 @@ class Service:
         LedgerUnavailableError; what was found and done until then is in the ledger.
         """
         started_at = self.clock.now()
+        if accepted.request.profile not in self.policy.profiles:  # a new policy has come since it was accepted
+            problem = Problem("profile", "unknownProfile", "The policy has no such profile any more.")
+            return outcomes.invalid(accepted, (problem,), started_at)
         user = await self._find_user(accepted)
         if isinstance(user, Problem):
             return outcomes.invalid(accepted, (user,), self.clock.now())
@@ -84,7 +87,8 @@ class Service:
         plan = make_plan(listing.methods, approval.profile, scope)
         if approval.dry_run:
             return outcomes.planned(accepted, fresh.user, plan, fresh.started_at, self.clock.now())
-        evidence = note(accepted.evidence or fresh, plan, scope.covered(listing.not_permitted))
+        found = try_permissions_again(accepted.evidence) if accepted.evidence else fresh
+        evidence = note(found, plan, scope.covered(listing.not_permitted), unseen=listing.not_permitted)
         await self.ledger.write_evidence(accepted.key, evidence)
         reset = Reset(
             self.directory,

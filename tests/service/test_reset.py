@@ -288,3 +288,37 @@ async def test_reset_twice_is_harmless(stage: Stage) -> None:
     """Every effect converges."""
     first, second = await stage.reset(SAGE), await stage.reset(SAGE)
     assert (first.status, second.status) == (Status.COMPLETED, Status.COMPLETED)
+
+
+async def test_reset_that_has_to_wait_takes_back_what_is_still_listed(stage: Stage) -> None:
+    """A method that was answered as deleted and is still shown is not kept as deleted in the ledger."""
+    stage.tenant.visibility_delay_seconds = 3_600
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, cut="before", times=None))
+    row = await accept(stage, DEVON)
+    with pytest.raises(NoAnswerError):
+        await stage.handle(row)
+    kept = await stage.ledger.read(row.key)
+    assert kept is not None
+    assert kept.evidence is not None
+    assert {line.type: (line.result, line.error) for line in kept.evidence.methods} == {
+        "microsoftAuthenticator": (MethodResult.REMAINING, "stillListed"),
+        "phone": (None, "NoAnswer"),
+    }
+
+
+async def test_reset_that_is_resumed_tries_again_what_was_not_permitted(stage: Stage) -> None:
+    """A grant that came meanwhile counts."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=403))
+    stage.tenant.add_fault(Fault(method="DELETE", path="microsoftAuthenticatorMethods", cut="before", times=3))
+    row = await accept(stage, DEVON)
+    with pytest.raises(NoAnswerError):
+        await stage.handle(row)
+    outcome = await resume(stage, row)
+    assert (outcome.status, stage.types_of(DEVON)) == (Status.COMPLETED, [])
+
+
+async def test_kept_method_of_a_type_that_can_be_listed_no_more_stays_kept(stage: Stage) -> None:
+    """What cannot be seen is not said to be gone, in scope or not."""
+    stage.tenant.add_fault(Fault(method="GET", path="hardwareOathMethods", skip=1, status=403, times=None))
+    outcome = await stage.reset(REESE, profile="phones")
+    assert results(outcome) == {"phone": ["deleted"], "hardwareOath": ["kept"]}

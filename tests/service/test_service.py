@@ -346,3 +346,10 @@ async def test_deadline_near_goes_on_later_where_it_stopped(stage: Stage) -> Non
     assert {line.result for line in outcome.methods} == {MethodResult.DELETED}
     deletes = [change for change in stage.changes() if change.startswith("DELETE")]
     assert len(set(deletes)) == len(deletes) == 46
+
+
+async def test_profile_that_a_new_policy_has_no_more_is_invalid(stage: Stage) -> None:
+    """A request that waited over a change of the policy ends as an outcome, not in the dead-letter queue."""
+    row = await stage.ledger.accept(request_for(DEVON, stage.clock.now(), profile="gone"))
+    assert codes(await stage.handle(row)) == {"unknownProfile"}
+    assert stage.tenant.calls == []

@@ -7,7 +7,7 @@ from enum import StrEnum
 import pytest
 from hypothesis import given
 
-from shared.model import Evidence, MethodLine, ReferenceKind, RequestKey, Selection, StepLine, parse_key
+from shared.model import Evidence, MethodLine, ReferenceKind, RequestKey, ResetRequest, Selection, StepLine, parse_key
 from shared.vocabulary import (
     FUNCTION_KEY,
     QUEUE,
@@ -21,7 +21,7 @@ from shared.vocabulary import (
     StepName,
     StepResult,
 )
-from tests.builders import NOW, a_line, a_request, a_step, a_user, an_evidence
+from tests.builders import NOW, a_line, a_request, a_step, a_user, an_accepted_request, an_evidence, an_outcome
 from tests.strategies import evidences, keys, method_lines, step_lines
 
 FROZEN: dict[type[StrEnum], dict[str, str]] = {
@@ -141,6 +141,16 @@ def test_selection_when_anything_is_left_out_then_it_is_true(selection: Selectio
 def test_user_when_of_type_or_name_of_a_guest_then_is_one(user_type: str | None, name: str, *, guest: bool) -> None:
     """Either sign suffices, so that refusing guests misses none."""
     assert a_user(user_type=user_type, name=name).is_guest is guest
+
+
+def test_values_when_little_is_said_then_the_rest_is_the_careful_default() -> None:
+    """Nothing tried, nothing told, nothing proven."""
+    accepted, outcome, request = an_accepted_request(), an_outcome(), a_request()
+    assert (accepted.attempts, accepted.evidence, accepted.outcome, accepted.reported) == (0, None, None, False)
+    assert (outcome.dry_run, outcome.verified, outcome.reasons, outcome.user_id) == (False, False, (), None)
+    reference = request.user
+    assert ResetRequest(request.request_id, reference, request.profile) == request
+    assert (request.dry_run, request.selection.keep_undated) == (False, False)
 
 
 def test_value_when_changed_then_it_is_refused() -> None:

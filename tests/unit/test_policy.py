@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from shared.errors import SettingsError
 from shared.policy import Policy, parse_policy
-from shared.vocabulary import FUNCTION_KEY, QUEUE, Caller, ProfileName, StepName
+from shared.vocabulary import FUNCTION_KEY, QUEUE, Caller, MethodType, ProfileName, StepName
 
 ROOT = Path(__file__).parents[2]
 NAMED = "aaaaaaaa-0000-4000-8000-00000000000a"
@@ -187,3 +188,51 @@ def test_policy_when_a_profile_removes_methods_then_the_registration_window_must
     """Revoking sessions closes it for nobody who knows the password."""
     said = problems_of(profile(methods=methods, registrationWindow=None))
     assert said.startswith("MFA_RESET_POLICY: profiles.reregister: whoever knows the password")
+
+
+def test_policy_with_the_least_has_the_limits_of_the_contract_and_no_selective_profile() -> None:
+    """What nobody wrote is what product.md 2 says."""
+    policy = parse_policy(json.dumps(SOUND))
+    assert (policy.limits.resets_per_hour, policy.limits.users_per_alert, policy.limits.cooldown_minutes) == (
+        100,
+        20,
+        30,
+    )
+    assert (policy.default_profiles.request, policy.default_profiles.alert) == ("reregister", "compromised")
+    assert (policy.intake.defender_roles, policy.intake.mappings, policy.intake.domains) == (("compromised",), (), {})
+    only = policy.profiles[ProfileName("reregister")]
+    assert (only.selective, only.privileged) == (False, None)
+    assert parse_policy(json.dumps(profile(selective=True))).profiles[ProfileName("reregister")].selective
+
+
+@pytest.mark.parametrize(
+    ("limit", "least", "most"),
+    [("resetsPerHour", 1, 100_000), ("usersPerAlert", 1, 500), ("cooldownMinutes", 0, 24 * 60)],
+)
+def test_policy_when_a_limit_is_at_its_edge_then_it_is_taken_and_beyond_it_refused(
+    limit: str, least: int, most: int
+) -> None:
+    """Both edges count."""
+    for edge in (least, most):
+        assert parse_policy(json.dumps(SOUND | {"limits": {limit: edge}})).limits.model_dump()[limit] == edge
+    for beyond in (least - 1, most + 1):
+        assert f"limits.{limit}" in problems_of(SOUND | {"limits": {limit: beyond}})
+
+
+def test_policy_when_read_then_its_words_are_enums_and_it_cannot_be_changed() -> None:
+    """Whoever matches on them finds what the type says."""
+    policy = parse_policy(json.dumps(profile(methods=["phone"])))
+    only = policy.profiles[ProfileName("reregister")]
+    assert isinstance(only.methods[0], MethodType)
+    assert isinstance(only.steps[0], StepName)
+    with pytest.raises(ValidationError, match="frozen"):
+        policy.mode = "observe"  # type: ignore[misc] # that is the point
+
+
+def test_policy_when_a_name_is_endless_then_what_is_said_of_it_is_short() -> None:
+    """A log line stays one that can be read."""
+    endless = "x" * 10_000
+    said = problems_of(
+        SOUND | {"profiles": {endless: {"methods": "all"}}, "callers": {endless: [endless, "y" * 9_999]}}
+    )
+    assert max(len(line) for line in said.splitlines()) < 300
