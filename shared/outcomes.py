@@ -1,14 +1,16 @@
 """How a request ended: from what was found and done to the outcome."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.evidence import ALL_OF_ITS_TYPE
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
 from shared.model import AcceptedRequest, Evidence, MethodLine, Outcome, Plan, Problem, Reason, StepLine, User
-from shared.plan import UNDATED
+from shared.plan import UNDATED, line_of
 from shared.policy import Profile
 from shared.vocabulary import MethodResult, Status, StepName, StepResult
+
+NOT_REACHED = "notReached"
 
 _OPEN_METHOD = {
     MethodResult.REMAINING: ("methodRemaining", "is still there"),
@@ -57,12 +59,7 @@ def planned(accepted: AcceptedRequest, user: User, plan: Plan, started_at: datet
     steps = [f"{step}" for step in plan.steps]
     removals = [f"{one.removal} {one.method.type} {one.method.id}" for one in plan.removals]
     again = [f"{StepName.REVOKE_SESSIONS} again"] if removals and StepName.REVOKE_SESSIONS in plan.steps else []
-    waiting = tuple(
-        MethodLine(
-            str(one.method.type), one.method.id, one.method.detail, one.method.registered_at, MethodResult.REMAINING
-        )
-        for one in plan.removals
-    )
+    waiting = tuple(line_of(one.method, MethodResult.REMAINING) for one in plan.removals)
     evidence = Evidence(
         user,
         started_at,
@@ -89,16 +86,17 @@ def invalid(accepted: AcceptedRequest, problems: tuple[Problem, ...], now: datet
 
 
 def failed(accepted: AcceptedRequest, code: str, now: datetime) -> Outcome:
-    """Tell what was done and what not when patience is at its end."""
+    """Tell what was done and what not when patience is at its end; what nothing came of is remaining."""
     reason = Reason("patienceAtItsEnd", f"Tried until now without reaching the end; the last obstacle was {code}.")
     evidence, dry_run = accepted.evidence, accepted.request.dry_run
     if evidence is None:
         return _outcome(accepted, Status.FAILED, now, reasons=(reason,), dry_run=dry_run)
+    told = replace(evidence, methods=tuple(_as_remaining(line) for line in evidence.methods))
     return _outcome(
         accepted,
         Status.FAILED,
         now,
-        evidence=evidence,
+        evidence=told,
         reasons=(reason, *_open_methods(evidence), *_open_steps(evidence)),
         dry_run=dry_run,
         follow_ups=name_follow_ups(evidence, methods_removed=any(line.result in _REMOVED for line in evidence.methods)),
@@ -146,6 +144,13 @@ def _outcome(  # noqa: PLR0913 - one field each; the callers above name them
     )
 
 
+def _as_remaining(line: MethodLine) -> MethodLine:
+    """Say of a method without a result what the last listing said of it; the contract has no word for "unknown"."""
+    if line.result is not None:
+        return line
+    return replace(line, result=MethodResult.REMAINING, error=line.error or NOT_REACHED)
+
+
 def _open_methods(evidence: Evidence) -> tuple[Reason, ...]:
     reasons = []
     for line in evidence.methods:
@@ -155,7 +160,7 @@ def _open_methods(evidence: Evidence) -> tuple[Reason, ...]:
             reasons.append(Reason("notPermitted", f"{line.type} could not be listed: our identity lacks the app role."))
         elif line.result in _OPEN_METHOD:
             code, text = _OPEN_METHOD[line.result]
-            reasons.append(Reason(code, f"{line.type} {line.id} {text}.".replace("  ", " ")))
+            reasons.append(Reason(code, f"{line.type} {line.id} {text}."))
         elif line.error == UNDATED:
             reasons.append(Reason("undatedKept", f"{line.type} {line.id} has no date of registration and was kept."))
     return tuple(reasons)

@@ -240,7 +240,11 @@ def test_outcome_of_a_failure_when_work_was_done_then_what_is_open_and_what_is_l
     evidence = an_evidence(a_line(result=MethodResult.DELETED), a_line("phone", "p"), steps=steps)
     outcome = failed(an_accepted_request(evidence=evidence), "deadline", LATER)
     assert codes(outcome) == ["patienceAtItsEnd", "methodRemaining", "stepFailed"]
-    assert (outcome.methods, outcome.steps, outcome.started_at) == (evidence.methods, evidence.steps, NOW)
+    assert (outcome.steps, outcome.started_at) == (evidence.steps, NOW)
+    assert outcome.methods == (
+        a_line(result=MethodResult.DELETED),
+        a_line("phone", "p", MethodResult.REMAINING, "notReached"),
+    )
     assert [one.code for one in outcome.follow_ups] == ["appPasswords", "registrationOpen"]
 
 
