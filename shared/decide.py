@@ -31,9 +31,9 @@ type Decision = Approval | Refusal
 def decide(request: ResetRequest, caller: Caller, subject: Subject, policy: Policy) -> Decision:
     """Judge one request by all that was read of its user.
 
-    Total: every rule is asked, and one that holds is always among the reasons. The `instead` steps are carried out
-    only where being an administrator is the only reason, so never for somebody on the `never` list and never for a
-    caller who may not ask.
+    Total for a profile of the policy: every rule is asked, and one that holds is always among the reasons. The
+    `instead` steps are carried out only where being an administrator is the only reason, so never for somebody on the
+    `never` list and never for a caller who may not ask.
     """
     profile = policy.profiles[request.profile]
     privileged = () if profile.privileged == "allow" else tuple(_privileged(subject, policy))
