@@ -33,7 +33,6 @@ async def receive_request(message: func.ServiceBusMessage, context: func.Context
             message_id=message.message_id,
             sequence_number=message.sequence_number or 0,
             enqueued_at=enqueued_at if enqueued_at.tzinfo else enqueued_at.replace(tzinfo=UTC),
-            delivery_count=message.delivery_count or 1,
         )
     )
 

@@ -73,13 +73,14 @@ def build(settings: Settings) -> House:
 
 def connect_bus(settings: Settings) -> "ServiceBusClient":
     """Make the client: of a connection string where there is one, else of the managed identity."""
-    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - 0.3 s that a cold start need not spend
-    from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415 - as above
+    from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415 - 0.3 s that a cold start need not spend
 
     if settings.service_bus_connection:
         return ServiceBusClient.from_connection_string(
             settings.service_bus_connection.value, retry_total=1, try_timeout=10
         )
+    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - as above
+
     credential = ManagedIdentityCredential(client_id=settings.service_bus_client_id or settings.client_id)
     return ServiceBusClient(str(settings.service_bus_namespace), credential, retry_total=1, try_timeout=10)
 

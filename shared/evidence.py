@@ -74,7 +74,6 @@ def try_permissions_again(evidence: Evidence) -> Evidence:
     lines = (
         replace(line, result=None, error=None) if line.result is MethodResult.NOT_PERMITTED else line
         for line in evidence.methods
-        if line.id != ALL_OF_ITS_TYPE
     )
     return replace(evidence, methods=tuple(lines))
 

@@ -188,7 +188,6 @@ class Method:
     detail: str | None = None
     registered_at: datetime | None = None
     active: bool | None = None
-    phone_type: str | None = None
 
 
 # --- Decision and plan ------------------------------------------------------------------------------------------

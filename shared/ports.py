@@ -153,7 +153,6 @@ class Delivery:
     message_id: str | None
     sequence_number: int
     enqueued_at: datetime
-    delivery_count: int = 1
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ GROUP_PROPERTIES = ("id", "displayName", "isAssignableToRole")
 _OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ODATA_TYPE = re.compile(r"#[A-Za-z0-9_.]{1,200}")
 _METHOD_ID = re.compile(r"(?!\.{1,2}$)[!-~]{1,1000}")  # a segment that is only dots would climb up the path
-_PHONE_TYPE = re.compile(r"[A-Za-z]{1,40}")
 _NEVER = "0001-01-01"  # .NET's way of saying that there is no date
 _NAMING_PROPERTIES = ("displayName", "model", "deviceTag")
 _ACTIVE_STATES: dict[Json, bool] = {
@@ -138,9 +137,7 @@ def _registered_at(entity: Entity) -> datetime | None:
 def _with_details(method: Method, entity: Entity) -> Method:
     match method.type:
         case MethodType.PHONE:
-            kind = _text(entity, "phoneType")
-            phone_type = kind if _PHONE_TYPE.fullmatch(kind) else None
-            return replace(method, detail=mask_phone(_text(entity, "phoneNumber")), phone_type=phone_type)
+            return replace(method, detail=mask_phone(_text(entity, "phoneNumber")))
         case MethodType.EMAIL:
             address = _text(entity, "emailAddress")
             return replace(method, detail=mask_email(address) if address else None)
@@ -168,7 +165,6 @@ def _merge(first: Method, second: Method) -> Method:
         detail=first.detail or second.detail,
         registered_at=first.registered_at or second.registered_at,
         active=second.active if first.active is None else first.active,
-        phone_type=first.phone_type or second.phone_type,
     )
 
 

@@ -50,7 +50,6 @@ async def test_list_methods_when_all_can_be_read_then_one_listing() -> None:
                     MOBILE,
                     "+X XXXXXXXX55",
                     NOW.replace(2026, 1, 2, 3, 4, 5, 123456),
-                    phone_type="mobile",
                 ),
                 Method(None, "#microsoft.graph.novelAuthenticationMethod", MethodId("n")),
                 Method(

@@ -316,18 +316,12 @@ def test_method_when_numbers_are_anywhere_then_never_in_the_clear(odata_type: st
     assert secret[2:-2] not in str(found)
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("mobile", "mobile"), ("a b", None), (7, None), (None, None)])
-def test_phone_when_kind_is_told_then_it_is_kept(kind: Any, expected: str | None) -> None:  # noqa: ANN401 - any JSON
-    """The kind of phone is a word."""
-    assert method(MethodType.PHONE, phoneType=kind).phone_type == expected
-
-
 def test_methods_when_listed_twice_then_merged() -> None:
     """v1.0 and beta may both show one: what one of them does not say the other does."""
     early = datetime(2026, 1, 2, tzinfo=UTC)
     first = Method(MethodType.HARDWARE_OATH, "#t", MethodId("m"), registered_at=early)
     second = Method(MethodType.HARDWARE_OATH, "#T", MethodId("m"), "detail", None, active=False)
-    other = Method(MethodType.FIDO2, "#f", MethodId("m"), "x", phone_type="p")
+    other = Method(MethodType.FIDO2, "#f", MethodId("m"), "x")
     assert merge_methods([first, None, second, other]) == (
         Method(MethodType.HARDWARE_OATH, "#t", MethodId("m"), "detail", early, active=False),
         other,
