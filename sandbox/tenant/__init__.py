@@ -3,6 +3,7 @@
 ```python
 async with Tenant(directory=load_directory()) as tenant:
     ...  # tenant.environment leads a process to it; tenant.directory is what became of the users
+    ...  # tenant.secret_values() is what must not stand in anything that the process wrote
 ```
 Alone: `python -m sandbox.tenant`. From another process: the addresses in `sandbox.tenant.admin`.
 
@@ -24,7 +25,14 @@ Where Microsoft does not document what the service does, the choice is written w
 - A write to a member of a restricted management administrative unit is refused, authentication methods included.
 - The code of 404 for a method is `resourceNotFound`; deactivating a deactivated token answers 204; the texts of most
   refusals only resemble Microsoft's. What is matched on must be status and code, as with the real service.
-- National clouds' smaller sets of types are not modelled; the tenant is one of the global cloud.
+- The tenant is one of the global cloud; of a national cloud it has the smaller set of types, by `absent_types`, and
+  nothing else. Methods of an absent type that the directory holds are not shown, but may carry the default.
+- Only users are among the deleted items, one at a time by id: no listing, no restoring, no purging; memberships, roles
+  and eligibilities of a deleted user are gone. Without the cast, too, every property of a user may be selected.
+- A group may be in a role-assignable group, which Entra does not allow; rules of dynamic groups are not evaluated.
+- Adding a member to a dynamic group is 400 as for a synced one; by Microsoft's support pages it may be 403. An
+  `@odata.id` is one of this tenant's v1.0 addresses, by object id; which other forms Graph takes is not documented.
+- Eligibilities have no beginning and no end, and are never activated; each is listed under its own principal only.
 """
 
 from sandbox.tenant.directory import (

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.tenant import permissions
+from sandbox.tenant.confidential import secrets_of_profile
 from sandbox.tenant.directory import User
 from sandbox.tenant.exchange import Answer, Request, bad_request
 from sandbox.tenant.membership import is_administrator
@@ -27,6 +28,7 @@ def update(world: World, request: Request) -> Answer:
     if not request.body or request.body.keys() - {"accountEnabled", "passwordProfile"}:
         raise permissions.denial(Service.DIRECTORY) if request.body else bad_request("The request has no body.")
     user = get_user(world, request)
+    world.issued_secrets |= secrets_of_profile(request.body.get("passwordProfile"))
     check_unrestricted(world, user, Service.DIRECTORY)
     if "accountEnabled" in request.body:
         _check_enable(world, request, user)

@@ -2,13 +2,14 @@
 
 import secrets
 import uuid
+from datetime import UTC, datetime
 
 from sandbox.tenant import permissions
 from sandbox.tenant.default_method import PREFERENCES, find_carrier
 from sandbox.tenant.directory import Json, User, method
-from sandbox.tenant.exchange import Answer, Request, bad_request
+from sandbox.tenant.exchange import Answer, GraphError, Request, bad_request
 from sandbox.tenant.method_types import BROAD_READ, BROAD_WRITE
-from sandbox.tenant.methods import render_method
+from sandbox.tenant.methods import render_typed
 from sandbox.tenant.permissions import Service
 from sandbox.tenant.routing import BETA, Route
 from sandbox.tenant.users import check_unrestricted, get_user
@@ -63,30 +64,45 @@ def create_pass(world: World, request: Request) -> Answer:
     """`POST …/temporaryAccessPassMethods`: 201 with the code, which no other answer shows; replaces an earlier one."""
     user = get_user(world, request)
     check_unrestricted(world, user, Service.METHODS)
-    minutes = request.body.get("lifetimeInMinutes", _DEFAULT_PASS_MINUTES)
+    entry = _read_pass(world, request.body)
+    code = secrets.token_urlsafe(9)
+    world.issued_secrets.add(code)
+    _replace_pass(user, entry)
+    return Answer(201, render_typed(world, user.methods[-1]) | {"temporaryAccessPass": code}, effect=True)
+
+
+def _read_pass(world: World, body: Json) -> Json:
+    minutes, once = body.get("lifetimeInMinutes", _DEFAULT_PASS_MINUTES), body.get("isUsableOnce", False)
+    if not world.temporary_access_passes_allowed:
+        raise _outside_policy("Temporary Access Pass is not enabled for the user")
     shortest, longest = world.temporary_access_pass_minutes
     if not isinstance(minutes, int) or not shortest <= minutes <= longest:
-        raise bad_request(
-            "The requested lifetime is outside of the policy:"
-            " UserCredentialPolicy does not allow creating or updating this authentication method.",
-            "badRequest",
-        )
-    entry = _new_pass(world, minutes, once=bool(request.body.get("isUsableOnce", False)))
-    _replace_pass(user, entry)
-    return Answer(
-        201, render_method(world, user.methods[-1]) | {"temporaryAccessPass": secrets.token_urlsafe(9)}, effect=True
-    )
-
-
-def _new_pass(world: World, minutes: int, *, once: bool) -> Json:
-    now = graph_time(world.now())
+        raise _outside_policy("The requested lifetime is outside of the policy")
+    if not isinstance(once, bool):
+        raise bad_request("The value of isUsableOnce is not valid.", "badRequest")
     return {
-        "createdDateTime": now,
-        "startDateTime": now,
+        "createdDateTime": graph_time(world.now()),
+        "startDateTime": _read_start(world, body),
         "temporaryAccessPass": None,
         "lifetimeInMinutes": minutes,
         "isUsableOnce": once,
     }
+
+
+def _outside_policy(reason: str) -> GraphError:
+    return bad_request(
+        f"{reason}: UserCredentialPolicy does not allow creating or updating this authentication method.", "badRequest"
+    )
+
+
+def _read_start(world: World, body: Json) -> str:
+    if (text := body.get("startDateTime")) is None:
+        return graph_time(world.now())
+    try:
+        starts_at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise bad_request("The value of startDateTime is not valid.", "badRequest") from None
+    return graph_time(starts_at if starts_at.tzinfo else starts_at.replace(tzinfo=UTC))
 
 
 def _replace_pass(user: User, entry: Json) -> None:
@@ -128,5 +144,6 @@ ROUTES = (
         "users/{user}/authentication/temporaryAccessPassMethods",
         permissions.methods(BROAD_WRITE, _TAP_ROLE),
         create_pass,
+        method_type="temporaryAccessPass",
     ),
 )

@@ -63,6 +63,7 @@ class User:
     password_profile: Json | None = None
     confirmed_compromised: bool = False
     departing: list[Departing] = field(default_factory=list)
+    deleted_at: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -86,7 +87,10 @@ class User:
 
 @dataclass(eq=False)
 class Group:
-    """A group; `assignable` is None for an ordinary one, as Graph shows it."""
+    """A group; `assignable` is None for an ordinary one, as Graph shows it.
+
+    A rule fills a `dynamic` group and Active Directory a `synced` one: to neither are members added here.
+    """
 
     id: str
     display_name: str
@@ -94,6 +98,9 @@ class Group:
     assignable: bool | None = None
     members: list[str] = field(default_factory=list)
     unreadable: bool = False
+    dynamic: bool = False
+    membership_rule: str | None = None
+    synced: bool = False
 
 
 @dataclass(eq=False)
@@ -132,6 +139,7 @@ class Directory:
 
     tenant_id: str
     users: dict[str, User] = field(default_factory=dict)
+    deleted_users: dict[str, User] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     administrative_units: dict[str, AdministrativeUnit] = field(default_factory=dict)
     role_assignments: list[RoleAssignment] = field(default_factory=list)
@@ -153,6 +161,24 @@ class Directory:
         self.users[user.id] = user
         return user
 
+    def delete_user(self, user_id: str, at: datetime | None = None) -> User:
+        """Move a user to the deleted ones; without a time, the tenant dates it when first asked for it.
+
+        The object id comes before the name, as in Entra, so that the name is free again. Memberships, roles and
+        eligibilities end for good: nothing is restored here. A second call raises KeyError, as for any unknown id.
+        """
+        user = self.users.pop(user_id)
+        user.deleted_at = at
+        user.properties["userPrincipalName"] = user.id.replace("-", "") + user.user_principal_name
+        containers: list[Group | AdministrativeUnit] = [*self.groups.values(), *self.administrative_units.values()]
+        for container in containers:
+            container.members = [member_id for member_id in container.members if member_id != user_id]
+        self.role_assignments = [each for each in self.role_assignments if each.principal_id != user_id]
+        self.role_eligibilities = [each for each in self.role_eligibilities if each.principal_id != user_id]
+        self.group_eligibilities = [each for each in self.group_eligibilities if each.principal_id != user_id]
+        self.deleted_users[user_id] = user
+        return user
+
 
 def security_identifier(object_id: str) -> str:
     """Return the cloud SID of an object id: the id's four little-endian 32-bit words behind S-1-12-1."""
@@ -162,7 +188,7 @@ def security_identifier(object_id: str) -> str:
 
 def read_user(entry: Json) -> User:
     """Build a user from an entry of the directory file: Graph's properties, and `authentication` for the rest."""
-    properties = {key: value for key, value in entry.items() if key != "authentication"}
+    properties = {key: value for key, value in entry.items() if key not in ("authentication", "deletedDateTime")}
     authentication = entry.get("authentication", {})
     methods = [read for item in authentication.get("methods", []) for read in _read_methods(item)]
     if not any(each.type == "password" for each in methods):
@@ -210,9 +236,13 @@ def load_directory(path: Path | str | None = None) -> Directory:
         group_eligibilities=[_read_eligibility(entry) for entry in content.get("groupEligibilities", [])],
         domains=content.get("domains", []),
     )
-    for entry in content["users"]:
+    deleted: list[Json] = content.get("deletedUsers", [])
+    for entry in content["users"] + deleted:
         directory.add_user(entry)
     _check_references(directory)
+    for entry in deleted:
+        deleted_at = entry.get("deletedDateTime")
+        directory.delete_user(entry["id"], deleted_at and datetime.fromisoformat(deleted_at))
     return directory
 
 
@@ -224,6 +254,9 @@ def _read_group(entry: Json) -> Group:
         assignable=entry.get("isAssignableToRole"),
         members=list(entry.get("members", [])),
         unreadable=entry.get("unreadable", False),
+        dynamic=entry.get("dynamic", False),
+        membership_rule=entry.get("membershipRule"),
+        synced=entry.get("onPremisesSyncEnabled", False),
     )
 
 

@@ -48,7 +48,8 @@ def _answer(world: World, question: Question) -> Answer:
     if not question.segments:
         raise no_such_segment("")
     version = check_version(question.segments[0])
-    route, parameters = find_route(ROUTES, question.method, version, question.segments[1:])
+    there = [route for route in ROUTES if route.method_type not in world.absent_types]
+    route, parameters = find_route(there, question.method, version, question.segments[1:])
     check(route.permission, token_roles)
     if "/authentication/" in route.pattern:
         _throttle_methods(world)

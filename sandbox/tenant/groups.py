@@ -1,4 +1,6 @@
-"""Groups and what a user is a member of."""
+"""Groups, and what a user or a group is a member of."""
+
+import re
 
 from sandbox.tenant import permissions
 from sandbox.tenant.directory import AdministrativeUnit, Group, Json, User
@@ -24,11 +26,18 @@ _GROUP_DEFAULTS = ("id", "displayName", "description", "mail", "mailEnabled", "s
 _UNIT_DEFAULTS = ("id", "displayName", "description", "visibility")
 _ROLE_DEFAULTS = ("id", "displayName", "description", "roleTemplateId")
 _USER_DEFAULTS = ("id", "displayName", "mail", "userPrincipalName")
-_GROUP_PROPERTIES = frozenset(_GROUP_DEFAULTS) | {"groupTypes", "onPremisesSyncEnabled", "createdDateTime"}
+_GROUP_PROPERTIES = frozenset(_GROUP_DEFAULTS) | {
+    "groupTypes",
+    "membershipRule",
+    "membershipRuleProcessingState",
+    "onPremisesSyncEnabled",
+    "createdDateTime",
+}
 _ANY_PROPERTIES = _GROUP_PROPERTIES | frozenset(_UNIT_DEFAULTS) | frozenset(_ROLE_DEFAULTS) | {"userPrincipalName"}
 _READ_GROUPS = permissions.directory(
     "GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.Read.All", "Directory.Read.All"
 )
+_REFERENCE = r"/v1\.0/(?P<kind>directoryObjects|users)/(?P<id>[\w-]+)"
 _UNIT_READERS = frozenset({"AdministrativeUnit.Read.All", "Directory.Read.All"})
 _ROLE_READERS = frozenset({"RoleManagement.Read.Directory", "Directory.Read.All"})
 
@@ -42,8 +51,10 @@ def _group_properties(group: Group) -> Json:
         "mailEnabled": False,
         "securityEnabled": group.security_enabled,
         "isAssignableToRole": group.assignable,
-        "groupTypes": [],
-        "onPremisesSyncEnabled": None,
+        "groupTypes": ["DynamicMembership"] if group.dynamic else [],
+        "membershipRule": group.membership_rule,
+        "membershipRuleProcessingState": "On" if group.dynamic else None,
+        "onPremisesSyncEnabled": group.synced or None,
         "createdDateTime": "2023-03-01T08:00:00Z",
     }
 
@@ -93,11 +104,20 @@ def _answer_memberships(world: World, request: Request, *, transitive: bool) -> 
 
 def read_group_memberships(world: World, request: Request) -> Answer:
     """`GET /users/{id}/transitiveMemberOf/microsoft.graph.group`: an advanced query, on every page."""
+    return _answer_groups(world, request, get_user(world, request).id)
+
+
+def read_groups_of_group(world: World, request: Request) -> Answer:
+    """`GET /groups/{id}/transitiveMemberOf/microsoft.graph.group`: the same for a group in groups."""
+    return _answer_groups(world, request, get_group(world, request).id)
+
+
+def _answer_groups(world: World, request: Request, principal_id: str) -> Answer:
     check_options(request, PAGE_OPTIONS)
     if world.advanced_casts and not is_advanced(request):
         raise bad_request("Unsupported Query. The cast needs ConsistencyLevel and $count.", "Request_UnsupportedQuery")
     names = read_select(request, _GROUP_PROPERTIES, "group")
-    found = groups_of(world.directory, get_user(world, request).id)
+    found = groups_of(world.directory, principal_id)
     return answer_page(world, request, [render_group(group, names, typed=False) for group in found], "groups")
 
 
@@ -144,15 +164,12 @@ def _render_member(member: User | Group, names: tuple[str, ...] | None) -> Json:
 
 
 def add_member(world: World, request: Request) -> Answer:
-    """`POST /groups/{id}/members/$ref`: a member that is there already is refused."""
+    """`POST /groups/{id}/members/$ref`: refused when the member is there, or a rule or Active Directory decides."""
     group = get_group(world, request)
     if group.assignable and "RoleManagement.ReadWrite.Directory" not in request.roles:
         raise permissions.denial(Service.DIRECTORY)
-    member_id = str(request.body.get("@odata.id", "")).rpartition("/")[2]
-    if not member_id:
-        raise bad_request("The request has no @odata.id.")
-    if member_id not in world.directory.users and member_id not in world.directory.groups:
-        raise not_found(member_id)
+    _check_members_are_ours(group)
+    member_id = _read_reference(world, request)
     if member_id in group.members:
         raise bad_request(
             "One or more added object references already exist for the following modified properties: 'members'."
@@ -161,12 +178,35 @@ def add_member(world: World, request: Request) -> Answer:
     return Answer(204, effect=True)
 
 
+def _check_members_are_ours(group: Group) -> None:
+    if group.dynamic:
+        raise bad_request("The members of a group with dynamic membership cannot be changed: its rule decides.")
+    if group.synced:
+        raise bad_request(
+            "Unable to update the specified properties for on-premises mastered Directory Sync objects"
+            " or objects currently undergoing migration."
+        )
+
+
+def _read_reference(world: World, request: Request) -> str:
+    """Return the id of the object that `@odata.id` leads to; raise 400 for an address elsewhere, 404 for nobody's."""
+    found = re.fullmatch(re.escape(world.url) + _REFERENCE, str(request.body.get("@odata.id")))
+    if found is None:
+        raise bad_request("Invalid URL format specified in @odata.id.")
+    member_id = found["id"].casefold()
+    users, groups = world.directory.users, world.directory.groups
+    if member_id not in users and (found["kind"] == "users" or member_id not in groups):
+        raise not_found(found["id"])
+    return member_id
+
+
 ROUTES = (
     Route("GET", "users/{user}/transitiveMemberOf", _READ_GROUPS, read_memberships),
     Route("GET", "users/{user}/transitiveMemberOf/microsoft.graph.group", _READ_GROUPS, read_group_memberships),
     Route("GET", "users/{user}/memberOf", permissions.directory("Directory.Read.All"), read_direct_memberships),
     Route("GET", "groups", _READ_GROUPS, read_all),
     Route("GET", "groups/{group}", _READ_GROUPS, read_one),
+    Route("GET", "groups/{group}/transitiveMemberOf/microsoft.graph.group", _READ_GROUPS, read_groups_of_group),
     Route("GET", "groups/{group}/transitiveMembers", _READ_GROUPS, read_members),
     Route("POST", "groups/{group}/members/$ref", permissions.directory("GroupMember.ReadWrite.All"), add_member),
 )

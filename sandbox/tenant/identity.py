@@ -26,6 +26,7 @@ def answer(world: World, question: Question, secret: str) -> Answer:
     client_id = question.query.get("client_id") or SYSTEM_ASSIGNED_CLIENT_ID
     grant = Grant(world.directory.tenant_id, client_id, resource, frozenset(world.roles))
     token = world.tokens.issue(grant, world.now(), timedelta(seconds=world.token_lifetime_seconds))
+    world.issued_secrets.add(token.text)
     return Answer(
         200,
         {

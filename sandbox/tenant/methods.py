@@ -1,9 +1,10 @@
 """Authentication methods: list them all or by type, read one, delete one, deactivate a hardware token."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sandbox.tenant import permissions
+from sandbox.tenant.confidential import secrets_of_method
 from sandbox.tenant.default_method import check_delete, is_activated, is_refused_default, settle_default
 from sandbox.tenant.directory import Departing, Json, Method, User
 from sandbox.tenant.exchange import Answer, GraphError, Request, bad_request
@@ -20,10 +21,14 @@ _NO_OPTIONS = frozenset({"$skiptoken"})
 
 
 def list_methods(world: World, user: User) -> list[Method]:
-    """Return what a listing shows now: the user's methods, and those deleted so lately that they still show."""
+    """Return what a listing shows now: the user's methods, and those deleted so lately that they still show.
+
+    Of a type that the tenant's cloud does not have, none is shown.
+    """
     now = world.now()
     user.departing = [each for each in user.departing if each.listed_until > now]
-    return user.methods + [each.method for each in user.departing]
+    listed = user.methods + [each.method for each in user.departing]
+    return [method for method in listed if method.type not in world.absent_types]
 
 
 def render_method(world: World, method: Method) -> Json:
@@ -34,6 +39,14 @@ def render_method(world: World, method: Method) -> Json:
     if started_at is None or minutes is None:
         return dict(method.properties)
     return method.properties | _usability(world, str(started_at), int(minutes))
+
+
+def render_typed(world: World, method: Method) -> Json:
+    """Return a method as its type's own address shows it, which need not name the type."""
+    entity = render_method(world, method)
+    if not world.typed_collections_name_the_type:
+        del entity["@odata.type"]
+    return entity
 
 
 def _usability(world: World, started_at: str, minutes: int) -> Json:
@@ -49,8 +62,8 @@ def read_all(world: World, request: Request) -> Answer:
     """`GET …/authentication/methods`: every type that the version's model has; takes no OData options."""
     check_options(request, _NO_OPTIONS)
     hidden = BETA_ONLY_IN_LISTS if request.version == "v1.0" else frozenset()
-    shown = [method for method in list_methods(world, get_user(world, request)) if method.type not in hidden]
-    return _answer_methods(world, request, shown)
+    listed = list_methods(world, get_user(world, request))
+    return _answer_methods(world, request, [render_method(world, each) for each in listed if each.type not in hidden])
 
 
 def read_one(world: World, request: Request) -> Answer:
@@ -58,8 +71,7 @@ def read_one(world: World, request: Request) -> Answer:
     return Answer(200, render_method(world, _find_listed(world, request, None)))
 
 
-def _answer_methods(world: World, request: Request, methods: Iterable[Method]) -> Answer:
-    items = [render_method(world, method) for method in methods]
+def _answer_methods(world: World, request: Request, items: Sequence[Json]) -> Answer:
     return answer_page(world, request, items, "users/authentication/methods")
 
 
@@ -83,7 +95,9 @@ def refuse_generic_delete(world: World, request: Request) -> Answer:
 def delete_method(world: World, user: User, method: Method) -> Answer:
     """Delete a method unless a rule keeps it; it stays listed for the tenant's delay."""
     check_unrestricted(world, user, Service.METHODS)
-    check_delete(user, method, world.other_methods, _next_text(world, user, method))
+    other_types = world.other_methods - world.absent_types
+    check_delete(user, method, other_types, _next_text(world, user, method, other_types))
+    world.issued_secrets |= secrets_of_method(method)
     user.methods.remove(method)
     settle_default(user)
     listed_until = world.now() + timedelta(seconds=world.visibility_delay_seconds)
@@ -91,10 +105,10 @@ def delete_method(world: World, user: User, method: Method) -> Answer:
     return Answer(204, effect=True)
 
 
-def _next_text(world: World, user: User, method: Method) -> int:
+def _next_text(world: World, user: User, method: Method, other_types: Collection[str]) -> int:
     if world.default_text != "alternating":
         return world.default_text
-    if is_refused_default(user, method, world.other_methods):
+    if is_refused_default(user, method, other_types):
         world.default_refusals += 1
     return 2 - world.default_refusals % 2
 
@@ -110,14 +124,15 @@ def _type_reader(type_name: str) -> Handler:
     def answer(world: World, request: Request) -> Answer:
         check_options(request, _NO_OPTIONS)
         listed = list_methods(world, get_user(world, request))
-        return _answer_methods(world, request, [method for method in listed if method.type == type_name])
+        items = [render_typed(world, method) for method in listed if method.type == type_name]
+        return _answer_methods(world, request, items)
 
     return answer
 
 
 def _one_reader(type_name: str) -> Handler:
     def answer(world: World, request: Request) -> Answer:
-        return Answer(200, render_method(world, _find_listed(world, request, type_name)))
+        return Answer(200, render_typed(world, _find_listed(world, request, type_name)))
 
     return answer
 
@@ -136,7 +151,7 @@ def read_qr_code_pin(world: World, request: Request) -> Answer:
     """`GET …/authentication/qrCodePinMethod`: the one entry, without an id in the address."""
     for method in list_methods(world, get_user(world, request)):
         if method.type == "qrCodePin":
-            return Answer(200, render_method(world, method))
+            return Answer(200, render_typed(world, method))
     raise _no_such_method()
 
 
@@ -168,18 +183,18 @@ def _routes_of(kind: MethodType) -> list[Route]:
     read, write = permissions.methods(BROAD_READ, BROAD_WRITE, *narrow), permissions.methods(BROAD_WRITE, *narrow)
     if kind.name == "qrCodePin":
         return [
-            Route("GET", collection, read, read_qr_code_pin, versions),
-            Route("DELETE", collection, write, delete_qr_code_pin, versions),
+            Route("GET", collection, read, read_qr_code_pin, versions, kind.name),
+            Route("DELETE", collection, write, delete_qr_code_pin, versions, kind.name),
         ]
     routes = [
-        Route("GET", collection, read, _type_reader(kind.name), versions),
-        Route("GET", one, read, _one_reader(kind.name), versions),
+        Route("GET", collection, read, _type_reader(kind.name), versions, kind.name),
+        Route("GET", one, read, _one_reader(kind.name), versions, kind.name),
     ]
     if kind.name == "external":
-        routes.append(Route("DELETE", one, write, _deleter(kind.name, "plain"), versions))
-        routes.append(Route("DELETE", f"{one}/$ref", write, _deleter(kind.name, "ref"), versions))
+        routes.append(Route("DELETE", one, write, _deleter(kind.name, "plain"), versions, kind.name))
+        routes.append(Route("DELETE", f"{one}/$ref", write, _deleter(kind.name, "ref"), versions, kind.name))
     elif kind.deletable:
-        routes.append(Route("DELETE", one, write, _deleter(kind.name), versions))
+        routes.append(Route("DELETE", one, write, _deleter(kind.name), versions, kind.name))
     return routes
 
 
@@ -194,5 +209,6 @@ ROUTES = (
         permissions.methods(BROAD_WRITE, "UserAuthMethod-HardwareOATH.ReadWrite.All"),
         deactivate,
         BETA,
+        "hardwareOath",
     ),
 )

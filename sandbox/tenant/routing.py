@@ -14,13 +14,14 @@ BETA: tuple[Version, ...] = ("beta",)
 
 @dataclass(frozen=True)
 class Route:
-    """An address of Graph; `{name}` in the pattern stands for one segment."""
+    """An address of Graph; `{name}` in the pattern stands for one segment, `method_type` is the type it is about."""
 
     method: str
     pattern: str
     permission: Permission
     answer: Handler
     versions: tuple[Version, ...] = BOTH
+    method_type: str | None = None
     parts: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -34,9 +35,14 @@ class Route:
         for part, segment in zip(self.parts, segments, strict=True):
             if part.startswith("{"):
                 parameters[part.strip("{}")] = segment
-            elif part != segment:
+            elif not _is_same(part, segment):
                 return None
         return parameters
+
+
+def _is_same(part: str, segment: str) -> bool:
+    # A cast may leave `microsoft.` out, as the SDKs do: `graph` is the namespace's alias in Graph's metadata.
+    return part in (segment, f"microsoft.{segment}")
 
 
 def find_route(
@@ -64,7 +70,7 @@ def _unknown_segment(routes: Sequence[Route], version: str, segments: Sequence[s
 
 def _common_length(parts: Sequence[str], segments: Sequence[str]) -> int:
     for index, (part, segment) in enumerate(zip(parts, segments, strict=False)):
-        if part != segment and not part.startswith("{"):
+        if not part.startswith("{") and not _is_same(part, segment):
             return index
     return min(len(parts), len(segments))
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from aiohttp import web
 
 from sandbox.tenant import admin, graph, identity
+from sandbox.tenant.confidential import secrets_of_directory, without_names
 from sandbox.tenant.directory import Directory, load_directory
 from sandbox.tenant.exchange import Answer, Call, Question
 from sandbox.tenant.faults import Fault, FaultList, Sleep, answer_under
@@ -36,6 +37,7 @@ class Tenant(World):
         self.calls: list[Call] = []
         self.token_calls: list[Call] = []
         self.identity_header = secrets.token_hex(16)
+        self.issued_secrets |= {self.identity_header} | secrets_of_directory(self.directory)
         self.faults = FaultList()
         self._sleep = sleep
         self._port = port
@@ -49,6 +51,15 @@ class Tenant(World):
             "IDENTITY_ENDPOINT": f"{self.url}{identity.PATH}",
             "IDENTITY_HEADER": self.identity_header,
         }
+
+    def secret_values(self) -> set[str]:
+        """Return every value that nobody but the tenant and who asked it may ever show, of the past ones too.
+
+        Phone numbers (also as digits alone, from 7 of them) and e-mail addresses of methods, codes of Temporary Access
+        Passes, passwords that were sent, access tokens, the identity header, and pins, codes and keys that the
+        directory holds. An address that is somebody's user principal name is none: that is no secret.
+        """
+        return without_names(self.issued_secrets | secrets_of_directory(self.directory), self.directory)
 
     def add_fault(self, fault: Fault) -> None:
         """Put a fault in force; of several that match a call, the first added hits it."""

@@ -30,6 +30,7 @@ APP_ROLES = frozenset(
         "Policy.Read.All",
         "Policy.ReadWrite.AuthenticationMethod",
         "AuditLog.Read.All",
+        "Domain.Read.All",
     }
 )
 """The app roles that the product may be granted; a new tenant's tokens hold them all."""
@@ -77,5 +78,13 @@ class Switches:
     """Whether the cast to groups wants `ConsistencyLevel: eventual` and `$count=true` on every page."""
     temporary_access_pass_minutes: tuple[int, int] = (60, 480)
     """The shortest and the longest lifetime that the tenant's policy allows."""
+    temporary_access_passes_allowed: bool = True
+    """Whether the tenant's policy lets anybody have a Temporary Access Pass."""
+    authorization_info_in: Literal["v1.0", "beta"] = "v1.0"
+    """The oldest version whose users have `authorizationInfo`; Microsoft's documentation is not clear on it."""
+    absent_types: set[str] = field(default_factory=set)
+    """Short type names that the tenant's cloud does not have: no address of theirs exists, no list shows them."""
+    typed_collections_name_the_type: bool = True
+    """Whether what a type's own address shows has `@odata.type`; OData lets a service leave it out there."""
     methods_calls_per_10_seconds: int | None = None
     """The most calls to authentication methods in 10 s before they are throttled; None: any number."""

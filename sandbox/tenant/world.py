@@ -28,6 +28,8 @@ class World(Switches):
     default_refusals: int = 0
     risk_call_at: datetime | None = None
     methods_calls_at: deque[datetime] = field(default_factory=deque)
+    issued_secrets: set[str] = field(default_factory=set)
+    """What must not leave the tenant and the directory does not hold (any more): tokens, codes, passwords, numbers."""
 
 
 def graph_time(at: datetime) -> str:

@@ -2,9 +2,28 @@ from datetime import datetime
 
 import pytest
 
-from sandbox.tenant import Tenant
+from sandbox.tenant import RoleAssignment, Tenant
 from sandbox.tenant.switches import GLOBAL_ADMINISTRATOR, PRIVILEGED_AUTHENTICATION_ADMINISTRATOR
-from tests.sandbox.tenant.conftest import AVERY, EMERY, FINLEY, HARPER, JULES, KAI, QUINN, Caller, Clock, error_of
+from tests.sandbox.tenant.conftest import (
+    AVERY,
+    CASEY,
+    EMERY,
+    FINLEY,
+    GRAY,
+    HARPER,
+    IDENTITY_OPERATIONS,
+    INDIGO,
+    JULES,
+    KAI,
+    QUINN,
+    WREN,
+    XAN,
+    YAEL,
+    ZION,
+    Caller,
+    Clock,
+    error_of,
+)
 
 DISABLE = {"accountEnabled": False}
 PASSWORD = {"passwordProfile": {"password": "8  chars", "forceChangePasswordNextSignIn": True}}
@@ -56,6 +75,25 @@ async def test_administrator_when_caller_has_no_higher_role_then_denied(
     tenant.caller_directory_roles.add(PRIVILEGED_AUTHENTICATION_ADMINISTRATOR)
     assert error_of(refused) == DENIED
     assert (await graph.patch(f"/v1.0/users/{user_id}", body)).status_code == 204
+
+
+async def test_administrator_when_memberships_show_nothing_then_denied_all_the_same(
+    graph: Caller, tenant: Tenant
+) -> None:
+    """A role of a smaller scope is no membership, and a hidden group shows nothing: both make an administrator."""
+    scope = "/administrativeUnits/30000000-0000-4000-8000-000000000002"
+    tenant.directory.role_assignments.append(RoleAssignment("r", CASEY, GLOBAL_ADMINISTRATOR, scope))
+    tenant.directory.groups[IDENTITY_OPERATIONS].unreadable = True
+    for user_id in (CASEY, XAN):
+        found = (await graph.get(f"/v1.0/users/{user_id}/transitiveMemberOf", select="isAssignableToRole")).json()
+        assert not any(item.get("isAssignableToRole") for item in found["value"])
+        assert error_of(await graph.patch(f"/v1.0/users/{user_id}", DISABLE)) == DENIED
+
+
+@pytest.mark.parametrize("user_id", [AVERY, GRAY, WREN, INDIGO, YAEL, ZION])
+async def test_account_when_member_of_much_or_only_eligible_then_disabled(graph: Caller, user_id: str) -> None:
+    """Units, hidden ordinary groups and whatever has not been activated make no administrator."""
+    assert (await graph.patch(f"/v1.0/users/{user_id}", DISABLE)).status_code == 204
 
 
 async def test_password_when_set_then_profile_is_kept(graph: Caller, tenant: Tenant) -> None:

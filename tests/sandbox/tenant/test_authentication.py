@@ -37,6 +37,51 @@ async def test_pass_when_nothing_is_said_then_an_hour_and_more_than_once(graph: 
     assert (created["lifetimeInMinutes"], created["isUsableOnce"]) == (60, False)
 
 
+async def test_pass_when_created_then_answer_has_what_was_asked_for(graph: Caller) -> None:
+    """Start, lifetime and number of uses come back, with the id that the listing shows."""
+    address = address_of(AVERY, "temporaryAccessPassMethods")
+    body = {"isUsableOnce": True, "lifetimeInMinutes": 480, "startDateTime": "2026-11-24T09:30:00+01:00"}
+    created = (await graph.post(address, body)).json()
+    (listed,) = (await graph.get(address)).json()["value"]
+    assert (created["isUsableOnce"], created["lifetimeInMinutes"]) == (True, 480)
+    assert created["startDateTime"] == "2026-11-24T08:30:00Z"
+    assert created["methodUsabilityReason"] == "NotYetValid"
+    assert created["id"] == listed["id"]
+    assert created["id"] in await graph.listed(AVERY)
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_pass_when_types_own_address_need_not_name_the_type_then_answer_does_not(
+    graph: Caller, tenant: Tenant, *, named: bool
+) -> None:
+    """What is posted to a type's own address comes back as it would be listed there."""
+    tenant.typed_collections_name_the_type = named
+    created = (await graph.post(address_of(AVERY, "temporaryAccessPassMethods"), {})).json()
+    assert ("@odata.type" in created) is named
+    assert created["id"]
+
+
+@pytest.mark.parametrize(
+    "body", [{"isUsableOnce": "yes"}, {"startDateTime": "soon"}, {"startDateTime": 1}, {"startDateTime": "2026-13-01"}]
+)
+async def test_pass_when_value_is_wrong_then_bad_request(
+    graph: Caller, tenant: Tenant, body: dict[str, object]
+) -> None:
+    """What cannot be read makes no pass."""
+    assert error_of(await graph.post(address_of(AVERY, "temporaryAccessPassMethods"), body)) == (400, "badRequest")
+    assert not any(each.type == "temporaryAccessPass" for each in tenant.directory.users[AVERY].methods)
+
+
+async def test_pass_when_policy_allows_none_then_refused_in_its_words(graph: Caller, tenant: Tenant) -> None:
+    """A policy that is off refuses any lifetime; the pass that was there stays."""
+    tenant.temporary_access_passes_allowed = False
+    answer = await graph.post(address_of(BLAIR, "temporaryAccessPassMethods"), {"lifetimeInMinutes": 60})
+    assert error_of(answer) == (400, "badRequest")
+    wanted = "UserCredentialPolicy does not allow creating or updating this authentication method"
+    assert wanted in answer.json()["error"]["message"]
+    assert len((await graph.get(address_of(BLAIR, "temporaryAccessPassMethods"))).json()["value"]) == 1
+
+
 @pytest.mark.parametrize("minutes", [59, 481, "60", None])
 async def test_pass_when_outside_the_policy_then_refused_in_its_words(graph: Caller, minutes: object) -> None:
     """The tenant's policy sets the shortest and the longest lifetime."""

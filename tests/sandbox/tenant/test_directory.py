@@ -1,5 +1,7 @@
 import json
 import re
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from sandbox.tenant import Directory, Tenant, load_directory
 from sandbox.tenant.default_method import PREFERENCES, find_carrier
 from sandbox.tenant.directory import DEFAULT_FILE, security_identifier
 from sandbox.tenant.method_types import METHOD_TYPES
-from tests.sandbox.tenant.conftest import AVERY, BLAIR, CASEY, EMERGENCY, NOEL
+from tests.sandbox.tenant.conftest import AVERY, BLAIR, CAMDEN, CASEY, DARCY, EMERGENCY, NOEL
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +41,44 @@ def test_directory_when_loaded_then_method_ids_are_unique_within_each_user(direc
     assert (len(numbers), numbers[0], numbers[-1]) == (45, "01", "45")
 
 
+def test_directory_when_loaded_then_one_user_has_two_hundred_methods(directory: Directory) -> None:
+    """Camden has more than two pages of them, of six types."""
+    assert Counter(each.type for each in directory.users[CAMDEN].registered) == {
+        "windowsHelloForBusiness": 45,
+        "fido2": 60,
+        "softwareOath": 40,
+        "platformCredential": 50,
+        "microsoftAuthenticator": 2,
+        "phone": 3,
+    }
+
+
+def test_directory_when_file_has_deleted_users_then_dated_as_it_says_and_in_nothing(tmp_path: Path) -> None:
+    """A deleted user may still stand in a group of the file, and is in none once it is read."""
+    user = {"id": CASEY, "userPrincipalName": "u@contoso.example", "displayName": "U"}
+    content = {
+        "tenantId": "t",
+        "users": [],
+        "deletedUsers": [user | {"deletedDateTime": "2026-11-20T10:00:00Z"}],
+        "groups": [{"id": "g", "displayName": "G", "members": [CASEY]}],
+    }
+    path = tmp_path / "directory.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    read = load_directory(path)
+    assert (list(read.users), list(read.deleted_users), read.groups["g"].members) == ([], [CASEY], [])
+    assert read.deleted_users[CASEY].deleted_at == datetime(2026, 11, 20, 10, tzinfo=UTC)
+    assert load_directory().deleted_users[DARCY].deleted_at is None
+
+
 def test_directory_when_loaded_then_numbers_and_names_are_fictional() -> None:
     """Phone numbers are 555-01xx, names end in .example."""
     content = json.loads(DEFAULT_FILE.read_text(encoding="utf-8"))
-    methods = [each for user in content["users"] for each in user["authentication"]["methods"]]
+    users = content["users"] + content["deletedUsers"]
+    methods = [each for user in users for each in user["authentication"]["methods"]]
     numbers = [each["phoneNumber"] for each in methods if "phoneNumber" in each]
     assert all(re.fullmatch(r"\+1 42555501\d\d", number) for number in numbers)
-    assert all(user["userPrincipalName"].endswith(".example") for user in content["users"])
+    assert len(set(numbers)) == len(numbers)
+    assert all(user["userPrincipalName"].endswith(".example") for user in users)
 
 
 def test_directory_when_loaded_twice_then_changes_stay_apart(directory: Directory) -> None:

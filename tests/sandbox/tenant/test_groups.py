@@ -1,17 +1,24 @@
 from typing import Any
 
+import pytest
+
 from sandbox.tenant import Group, Tenant
 from tests.sandbox.tenant.conftest import (
     ADVANCED,
     ALL_STAFF,
     AVERY,
+    BRANCHES,
+    CAMDEN,
     CONTAINED,
+    DARCY,
     HARPER,
     HELP_DESK,
+    IDENTITY_OPERATIONS,
     MORGAN,
     NEVER_RESET,
     NIGHT_SHIFT,
     PLANT,
+    SEATTLE,
     TIER_0,
     WORKS_COUNCIL,
     Caller,
@@ -99,6 +106,35 @@ async def test_group_memberships_when_next_page_lacks_the_header_then_refused(gr
     assert (await graph.get(address, select="id")).status_code == 200
 
 
+async def test_groups_of_group_when_cast_then_transitive_and_advanced(graph: Caller, tenant: Tenant) -> None:
+    """What a group is in is asked for as what a user is in, on every page."""
+    tenant.page_size = 1
+    tenant.directory.groups[HELP_DESK].members.append(CONTAINED)
+    tenant.directory.groups[CONTAINED].members.append(NIGHT_SHIFT)
+    address = f"/v1.0/groups/{NIGHT_SHIFT}/{CAST}"
+    found = await read_all(graph, address, select="id,isAssignableToRole", count="true")
+    first = await graph.get(address, ADVANCED, select="id", count="true")
+    second = await graph.call("GET", first.json()["@odata.nextLink"])
+    plain = await graph.get(address, select="id")
+    assert found == [{"id": HELP_DESK, "isAssignableToRole": True}, {"id": CONTAINED, "isAssignableToRole": None}]
+    assert first.json()["@odata.count"] == 2
+    assert error_of(second) == error_of(plain) == (400, "Request_UnsupportedQuery")
+    tenant.advanced_casts = False
+    assert (await graph.get(address, select="id")).status_code == 200
+
+
+async def test_groups_of_group_when_unknown_or_not_permitted_then_says_which(graph: Caller, tenant: Tenant) -> None:
+    """A user's id is no group's, and members of groups want their own role."""
+    unknown = await graph.get(f"/v1.0/groups/{MORGAN}/{CAST}", ADVANCED, count="true")
+    tenant.roles = {"GroupMember.Read.All"}
+    allowed = await graph.get(f"/v1.0/groups/{PLANT}/{CAST}", ADVANCED, count="true", select="id")
+    tenant.roles = {"User.Read.All"}
+    denied = await graph.get(f"/v1.0/groups/{PLANT}/{CAST}", ADVANCED, count="true")
+    assert allowed.json()["value"] == [{"id": NEVER_RESET}]
+    assert error_of(unknown) == (404, "Request_ResourceNotFound")
+    assert error_of(denied) == (403, "Authorization_RequestDenied")
+
+
 async def test_direct_memberships_when_read_then_directory_read_is_needed(graph: Caller, tenant: Tenant) -> None:
     """The direct list wants Directory.Read.All, and has no nesting."""
     address = f"/v1.0/users/{HARPER}/memberOf"
@@ -112,7 +148,7 @@ async def test_direct_memberships_when_read_then_directory_read_is_needed(graph:
 async def test_groups_when_filtered_by_assignable_then_those_only(graph: Caller) -> None:
     """The role-assignable groups can be asked for."""
     answer = await graph.get("/v1.0/groups", filter="isAssignableToRole eq true", select="id")
-    assert answer.json()["value"] == [{"id": HELP_DESK}, {"id": TIER_0}]
+    assert answer.json()["value"] == [{"id": HELP_DESK}, {"id": TIER_0}, {"id": IDENTITY_OPERATIONS}]
 
 
 async def test_group_when_read_then_ordinary_one_is_null_for_assignable(graph: Caller) -> None:
@@ -167,7 +203,67 @@ async def test_member_when_group_is_assignable_then_refused(graph: Caller, tenan
 async def test_member_when_unknown_then_not_found(graph: Caller, tenant: Tenant) -> None:
     """Neither an unknown group nor an unknown member is made up."""
     tenant.directory.groups["g"] = Group("g", "New")
-    unknown = await graph.post("/v1.0/groups/g/members/$ref", {"@odata.id": "https://graph/directoryObjects/nobody"})
-    missing = await graph.post("/v1.0/groups/g/members/$ref", {})
-    assert error_of(unknown) == (404, "Request_ResourceNotFound")
-    assert error_of(missing) == (400, "Request_BadRequest")
+    references = [f"{tenant.url}/v1.0/{end}" for end in ("directoryObjects/nobody", f"users/{PLANT}", f"users/{DARCY}")]
+    for reference in references:
+        answer = await graph.post("/v1.0/groups/g/members/$ref", {"@odata.id": reference})
+        assert error_of(answer) == (404, "Request_ResourceNotFound")
+    assert tenant.directory.groups["g"].members == []
+
+
+@pytest.mark.parametrize("kind", ["directoryObjects", "users"])
+async def test_member_when_named_by_either_address_then_added(graph: Caller, tenant: Tenant, kind: str) -> None:
+    """A user is a directory object, and a user; the id may come in capitals."""
+    user_id = "abcdef00-0000-4000-8000-00000000beef"
+    tenant.directory.add_user({"id": user_id, "userPrincipalName": "beef@contoso.example", "displayName": "Beef"})
+    body = {"@odata.id": f"{tenant.url}/v1.0/{kind}/{user_id.upper()}"}
+    assert (await graph.post(f"/v1.0/groups/{CONTAINED}/members/$ref", body)).status_code == 204
+    assert tenant.directory.groups[CONTAINED].members == [user_id]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        None,
+        7,
+        "",
+        AVERY,
+        f"/v1.0/users/{AVERY}",
+        f"https://graph.example/v1.0/users/{AVERY}",
+        f"TENANT.example/v1.0/users/{AVERY}",
+        f"TENANT/v1.0/users/{AVERY}/",
+        f"TENANT/v1.0/users/{AVERY}?x=1",
+        f"TENANT/v1.0/groups/{PLANT}",
+        f"TENANT/v2.0/users/{AVERY}",
+        "TENANT/v1.0/users/avery.quinn@contoso.example",
+    ],
+)
+async def test_member_when_reference_is_of_another_host_or_shape_then_bad_request(
+    graph: Caller, tenant: Tenant, reference: object
+) -> None:
+    """Only this tenant's own addresses lead to a member."""
+    sent = reference.replace("TENANT", tenant.url) if isinstance(reference, str) else reference
+    answer = await graph.post(f"/v1.0/groups/{CONTAINED}/members/$ref", {"@odata.id": sent})
+    assert error_of(answer) == (400, "Request_BadRequest")
+    assert tenant.directory.groups[CONTAINED].members == []
+
+
+@pytest.mark.parametrize(("group_id", "member"), [(SEATTLE, CAMDEN), (BRANCHES, AVERY)])
+async def test_member_when_group_is_dynamic_or_synced_then_bad_request(
+    graph: Caller, tenant: Tenant, group_id: str, member: str
+) -> None:
+    """A rule or Active Directory says who is in; whether the member is there already does not matter."""
+    before = list(tenant.directory.groups[group_id].members)
+    body = {"@odata.id": f"{tenant.url}/v1.0/directoryObjects/{member}"}
+    answer = await graph.post(f"/v1.0/groups/{group_id}/members/$ref", body)
+    assert error_of(answer) == (400, "Request_BadRequest")
+    assert "already exist" not in answer.json()["error"]["message"]
+    assert tenant.directory.groups[group_id].members == before
+
+
+async def test_group_when_dynamic_or_synced_then_shows_it(graph: Caller) -> None:
+    """The type, the rule and the synchronisation can be selected."""
+    names = "groupTypes,membershipRule,onPremisesSyncEnabled"
+    shown = [(await graph.get(f"/v1.0/groups/{each}", select=names)).json() for each in (SEATTLE, BRANCHES)]
+    assert [each["groupTypes"] for each in shown] == [["DynamicMembership"], []]
+    assert [each["membershipRule"] for each in shown] == ['(user.city -eq "Seattle")', None]
+    assert [each["onPremisesSyncEnabled"] for each in shown] == [None, True]

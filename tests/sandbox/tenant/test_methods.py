@@ -4,6 +4,7 @@ from sandbox.tenant import Tenant, method
 from sandbox.tenant.method_types import METHOD_TYPES, MethodType
 from tests.sandbox.tenant.conftest import (
     BLAIR,
+    CAMDEN,
     CASEY,
     JULES,
     MOBILE,
@@ -76,6 +77,80 @@ async def test_methods_when_user_has_many_keys_then_all_are_listed(graph: Caller
     """Forty-five Windows Hello keys have ids of their own."""
     listed = (await graph.get(address_of(NOEL, "windowsHelloForBusinessMethods"))).json()["value"]
     assert len({each["id"] for each in listed}) == 45
+
+
+async def test_methods_when_user_has_two_hundred_then_every_page_of_them(graph: Caller, tenant: Tenant) -> None:
+    """Two hundred methods and the password fill three pages of the largest size."""
+    listed: list[str] = []
+    address: str | None = address_of(CAMDEN, "methods")
+    pages = 0
+    while address is not None and pages < 10:
+        page = (await graph.get(address)).json()
+        listed += [each["id"] for each in page["value"]]
+        address, pages = page.get("@odata.nextLink"), pages + 1
+    assert pages == 3
+    assert len(set(listed)) == len(listed) == 201
+    assert listed == [each.id for each in tenant.directory.users[CAMDEN].methods]
+
+
+@pytest.mark.parametrize("kind", METHOD_TYPES, ids=lambda kind: kind.name)
+async def test_typed_address_when_switched_then_does_not_name_the_type(
+    graph: Caller, tenant: Tenant, kind: MethodType
+) -> None:
+    """By its type's own address a method may come without the type; in the list of all it has it."""
+    collection = address_of(BLAIR, kind.segment, "beta")
+    wanted = f"#microsoft.graph.{kind.name}AuthenticationMethod"
+    for named in (True, False):
+        tenant.typed_collections_name_the_type = named
+        content = (await graph.get(collection)).json()
+        items = content.get("value", [content])
+        one = content if "value" not in content else (await graph.get(f"{collection}/{items[0]['id']}")).json()
+        types = [item.get("@odata.type") for item in (*items, one)]
+        assert items
+        assert set(types) == ({wanted} if named else {None})
+    everything = (await graph.get(address_of(BLAIR, "methods", "beta"))).json()["value"]
+    assert wanted in [each["@odata.type"] for each in everything]
+
+
+async def test_qr_code_when_there_is_none_then_not_found(graph: Caller) -> None:
+    """The address without an id is there for whoever has no QR code, and leads nowhere."""
+    address = address_of(CASEY, "qrCodePinMethod", "beta")
+    assert error_of(await graph.get(address)) == (404, "resourceNotFound")
+    assert error_of(await graph.delete(address)) == (404, "resourceNotFound")
+
+
+@pytest.mark.parametrize("version", ["v1.0", "beta"])
+@pytest.mark.parametrize("kind", METHOD_TYPES, ids=lambda kind: kind.name)
+async def test_type_when_the_cloud_does_not_have_it_then_neither_address_nor_item(
+    graph: Caller, tenant: Tenant, kind: MethodType, version: str
+) -> None:
+    """A national cloud's smaller model has no such segment, whatever the caller may, and its list no such item."""
+    tenant.absent_types = {kind.name}
+    tenant.roles = {"UserAuthenticationMethod.Read.All"}
+    listed = (await graph.get(address_of(BLAIR, "methods", version))).json()["value"]
+    method_id = next(each.id for each in tenant.directory.users[BLAIR].methods if each.type == kind.name)
+    one = await graph.get(address_of(BLAIR, f"methods/{method_id}", version))
+    answers = [
+        await graph.call(verb, address_of(BLAIR, f"{kind.segment}{end}", version), json={})
+        for verb, end in (("GET", ""), ("POST", ""), ("DELETE", f"/{method_id}"), ("POST", f"/{method_id}/deactivate"))
+    ]
+    assert [error_of(each) for each in answers] == [(400, "BadRequest")] * 4
+    wanted = f"Resource not found for the segment '{kind.segment}'."
+    assert {each.json()["error"]["message"] for each in answers} == {wanted}
+    assert kind.name not in " ".join(each["@odata.type"] for each in listed)
+    assert len(listed) > 5
+    assert error_of(one) == (404, "resourceNotFound")
+
+
+async def test_type_when_the_cloud_does_not_have_it_then_keeps_no_default(graph: Caller, tenant: Tenant) -> None:
+    """Whatever is not there does not count among the other methods."""
+    user = tenant.directory.users[CASEY]
+    user.methods += [method("microsoftAuthenticator", "app"), method("softwareOath", "token")]
+    user.default_method = "push"
+    address = address_of(CASEY, "microsoftAuthenticatorMethods/app")
+    assert error_of(await graph.delete(address)) == (400, "badRequest")
+    tenant.absent_types = {"softwareOath"}
+    assert (await graph.delete(address)).status_code == 204
 
 
 @pytest.mark.parametrize("kind", DELETABLE, ids=lambda kind: kind.name)

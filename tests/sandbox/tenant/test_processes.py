@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from sandbox.tenant import Tenant
-from tests.sandbox.tenant.conftest import AVERY
+from tests.sandbox.tenant.conftest import AVERY, DARCY, HELP_DESK, NIGHT_SHIFT
 
+REAL_CLIENTS = "tests.sandbox.tenant.real_clients"
 PATIENCE_SECONDS = 30
 
 
@@ -34,7 +35,7 @@ async def test_real_clients_when_environment_leads_here_then_they_work() -> None
     """Azure Identity's managed identity and the Graph SDK read typed objects and errors from the tenant."""
     async with (
         Tenant() as tenant,
-        running("-m", "tests.sandbox.tenant.real_clients", AVERY, environment=tenant.environment) as process,
+        running("-m", REAL_CLIENTS, AVERY, NIGHT_SHIFT, DARCY, environment=tenant.environment) as process,
     ):
         output, errors = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
         assert process.returncode == 0, errors.decode()
@@ -44,6 +45,8 @@ async def test_real_clients_when_environment_leads_here_then_they_work() -> None
         assert seen["phoneTypes"] == ["mobile"]
         assert (seen["error"]["status"], seen["error"]["code"]) == (400, "badRequest")
         assert seen["error"]["requestId"]
+        assert seen["groups"] == [[HELP_DESK, True]]
+        assert seen["deleted"] == ["User", "Darcy Lowell"]
         assert seen["expiresOn"] > 1_700_000_000
         assert len(tenant.token_calls) == 1
 

@@ -3,7 +3,20 @@ import json
 import pytest
 
 from sandbox.tenant import Tenant
-from tests.sandbox.tenant.conftest import FINLEY, GRAY, INDIGO, TIER_0, Caller, error_of
+from tests.sandbox.tenant.conftest import (
+    FINLEY,
+    GRAY,
+    IDENTITY_OPERATIONS,
+    INDIGO,
+    PLATFORM,
+    TIER_0,
+    WREN,
+    XAN,
+    YAEL,
+    ZION,
+    Caller,
+    error_of,
+)
 
 ACTIVE = "/v1.0/roleManagement/directory/roleAssignments"
 ELIGIBLE = "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances"
@@ -37,6 +50,35 @@ async def test_eligible_groups_when_filtered_by_principal_then_group_and_access(
     (found,) = (await graph.get(GROUP_ELIGIBLE, filter=f"principalId eq '{INDIGO}'")).json()["value"]
     assert (found["groupId"], found["accessId"], found["principalId"]) == (TIER_0, "member", INDIGO)
     assert error_of(await graph.get(GROUP_ELIGIBLE)) == (400, "BadRequest")
+
+
+@pytest.mark.parametrize(
+    ("principal_id", "roles"),
+    [
+        (WREN, ["62e90394-69f5-4237-9190-012177145e10"]),
+        (IDENTITY_OPERATIONS, ["7be44c8a-adaf-4e2a-84d6-ab2649e08a13"]),
+        (XAN, []),
+    ],
+)
+async def test_eligible_roles_when_a_groups_then_listed_under_the_group_only(
+    graph: Caller, tenant: Tenant, principal_id: str, roles: list[str]
+) -> None:
+    """A group may be eligible for a role; its members are asked for through the group."""
+    found = (await graph.get(ELIGIBLE, filter=f"principalId eq '{principal_id}'")).json()["value"]
+    assert [each["roleDefinitionId"] for each in found] == roles
+    assert XAN in tenant.directory.groups[IDENTITY_OPERATIONS].members
+
+
+@pytest.mark.parametrize(
+    ("principal_id", "group_id", "access"),
+    [(YAEL, PLATFORM, "member"), (PLATFORM, TIER_0, "member"), (ZION, TIER_0, "owner")],
+)
+async def test_eligible_groups_when_principal_is_a_user_or_a_group_then_each_step_is_listed(
+    graph: Caller, principal_id: str, group_id: str, access: str
+) -> None:
+    """An eligible member of a group that is itself eligible for another is found in two steps."""
+    (found,) = (await graph.get(GROUP_ELIGIBLE, filter=f"principalId eq '{principal_id}'")).json()["value"]
+    assert (found["groupId"], found["accessId"]) == (group_id, access)
 
 
 @pytest.mark.parametrize("address", [ELIGIBLE, GROUP_ELIGIBLE])

@@ -1,7 +1,21 @@
 import pytest
 
-from sandbox.tenant import Tenant
-from tests.sandbox.tenant.conftest import ADVANCED, AVERY, DEVON, EMERY, JULES, RORY, Caller, error_of
+from sandbox.tenant import APP_ROLES, Tenant
+from tests.sandbox.tenant.conftest import (
+    ADAIR,
+    ADVANCED,
+    ARDEN,
+    AVERY,
+    BELLAMY,
+    DEVON,
+    EMERY,
+    JULES,
+    OLD_BELLAMY,
+    RORY,
+    VAL,
+    Caller,
+    error_of,
+)
 
 EMERY_SID = "S-1-5-21-1004336348-1177238915-682003330-1105"
 
@@ -100,6 +114,55 @@ async def test_users_when_filtered_by_account_name_then_advanced_query_is_needed
     assert both.json()["@odata.count"] == 1
 
 
+async def test_users_when_two_domains_have_the_account_name_then_both_with_their_domains(graph: Caller) -> None:
+    """An account name is unique in its domain only, and the domain can be selected, not filtered by."""
+    expression = "onPremisesSamAccountName eq 'AFinch'"
+    answer = await graph.get("/v1.0/users", ADVANCED, filter=expression, count="true", select="id,onPremisesDomainName")
+    assert answer.json()["value"] == [
+        {"id": ADAIR, "onPremisesDomainName": "corp.contoso.example"},
+        {"id": ARDEN, "onPremisesDomainName": "lab.contoso.example"},
+    ]
+    with_domain = f"{expression} and onPremisesDomainName eq 'lab.contoso.example'"
+    refused = await graph.get("/v1.0/users", ADVANCED, filter=with_domain, count="true")
+    assert error_of(refused) == (400, "Request_UnsupportedQuery")
+
+
+async def test_users_when_two_have_one_security_identifier_then_both(graph: Caller, tenant: Tenant) -> None:
+    """Nothing keeps two objects in the cloud from the same account on premises."""
+    sid = tenant.directory.users[BELLAMY].properties["onPremisesSecurityIdentifier"]
+    answer = await graph.get("/v1.0/users", filter=f"onPremisesSecurityIdentifier eq '{sid}'", select="id")
+    assert answer.json()["value"] == [{"id": BELLAMY}, {"id": OLD_BELLAMY}]
+
+
+async def test_certificates_when_selected_then_shown_and_never_else(graph: Caller, tenant: Tenant) -> None:
+    """Whoever has no certificate has an empty list, also when the directory says null."""
+    tenant.directory.users[JULES].properties["authorizationInfo"] = None
+    shown = [
+        (await graph.get(f"/v1.0/users/{each}", select="authorizationInfo")).json() for each in (VAL, AVERY, JULES)
+    ]
+    assert [each["authorizationInfo"]["certificateUserIds"] for each in shown] == [
+        ["X509:<PN>val.cross@contoso.example"],
+        [],
+        [],
+    ]
+    assert "authorizationInfo" not in (await graph.get(f"/v1.0/users/{VAL}")).json()
+
+
+async def test_certificates_when_only_beta_has_them_then_v1_does_not_know_the_property(
+    graph: Caller, tenant: Tenant
+) -> None:
+    """The documentation differs on the version, so the tenant may be either way, for one user and for all."""
+    tenant.authorization_info_in = "beta"
+    for address in (f"users/{VAL}", "users"):
+        refused = await graph.get(f"/v1.0/{address}", select="id,authorizationInfo")
+        assert error_of(refused) == (400, "BadRequest")
+        wanted = "Could not find a property named 'authorizationInfo' on type 'microsoft.graph.user'."
+        assert wanted in refused.json()["error"]["message"]
+    beta = await graph.get(f"/beta/users/{VAL}", select="authorizationInfo")
+    assert beta.json()["authorizationInfo"]["certificateUserIds"]
+    assert (await graph.get(f"/v1.0/users/{VAL}", select="id")).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("expression", "code"),
     [
@@ -132,10 +195,13 @@ async def test_users_when_option_is_not_supported_then_bad_request(graph: Caller
 
 async def test_domain_when_federated_then_says_so(graph: Caller, tenant: Tenant) -> None:
     """The way a domain signs in is on the domain, for who may read domains."""
-    refused = await graph.get("/v1.0/domains/fabrikam.example")
-    tenant.roles.add("Domain.Read.All")
-    domain = await graph.get("/v1.0/domains/fabrikam.example")
+    domains = [await graph.get(f"/v1.0/domains/{name}.example") for name in ("Fabrikam", "contoso")]
     unknown = await graph.get("/v1.0/domains/adatum.example")
+    tenant.roles = set(APP_ROLES) - {"Domain.Read.All"}
+    refused = await graph.get("/v1.0/domains/fabrikam.example")
     assert error_of(refused) == (403, "Authorization_RequestDenied")
-    assert (domain.status_code, domain.json()["authenticationType"]) == (200, "Federated")
+    assert [(each.status_code, each.json()["authenticationType"]) for each in domains] == [
+        (200, "Federated"),
+        (200, "Managed"),
+    ]
     assert error_of(unknown) == (404, "Request_ResourceNotFound")
