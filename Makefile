@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format lock clean python
+.PHONY: help run serve test check format docs lock clean python
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,10 @@ check: $(READY) ## Lint, format, types, layers
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## Write the documents that come from the code
+	@$(BIN)/python -m shared.permissions_page infra/policy.json >docs/.new
+	@mv docs/.new docs/permissions.md
 
 lock: $(READY) ## Pin the dependencies again, with hashes
 	$(BIN)/python -m pip --quiet install uv

@@ -51,6 +51,13 @@ async def get_reset(req: func.HttpRequest, context: func.Context) -> func.HttpRe
     return _respond(await house().web.get_reset(_read(req), req.route_params["requestId"]))
 
 
+@app.route("readiness", methods=EVERY_METHOD)
+async def get_readiness(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """`GET /api/readiness`: what our identity can do of what the policy asks for."""
+    correlate(context.trace_context.trace_parent)
+    return _respond(await house().web.get_readiness(_read(req)))
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding needs its parameter
     """`GET /api/health`: up, and nothing else."""

@@ -1,4 +1,4 @@
-"""Azure on one machine: the tenant, the bus and a host that runs the function app against them."""
+"""Azure on one machine: the tenant, the bus, a vault and a host that runs the function app against them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from sandbox.bus import Bus
 from sandbox.host import HostProcess
 from sandbox.tenant import Tenant
+from sandbox.vault import Vault
 
 ROOT = Path(__file__).parents[1]
 REQUESTS, REJECTED, OUTCOMES, AUDIT = "mfa-reset-requests", "mfa-reset-rejected", "mfa-reset-outcomes", "audit"
@@ -25,6 +26,7 @@ class Stage:
 
     tenant: Tenant
     bus: Bus
+    vault: Vault
     host: HostProcess
     environment: dict[str, str]
 
@@ -36,10 +38,11 @@ async def set_up(host_port: int = 0) -> AsyncIterator[Stage]:
         TemporaryDirectory(prefix="mfa-reset-") as folder,
         Bus(queues=(REQUESTS, REJECTED), topics={OUTCOMES: (AUDIT,)}) as bus,
     ):
-        async with Tenant() as tenant:
+        async with Tenant() as tenant, Vault(tenant.tokens) as vault:
             tenant.visibility_delay_seconds = VISIBILITY_DELAY_SECONDS
             environment = {
                 **tenant.environment,
+                **vault.environment,
                 "ServiceBusConnection": bus.connection_string,
                 "REQUEST_QUEUE": REQUESTS,
                 "REJECTED_QUEUE": REJECTED,
@@ -48,7 +51,7 @@ async def set_up(host_port: int = 0) -> AsyncIterator[Stage]:
                 "MFA_RESET_POLICY": read_policy(),
             }
             async with HostProcess(ROOT, environment, port=host_port) as host:
-                yield Stage(tenant, bus, host, environment)
+                yield Stage(tenant, bus, vault, host, environment)
 
 
 def read_policy() -> str:

@@ -5,15 +5,20 @@ import random
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.bus import ServiceBus
 from shared.graph import CallReport, GraphDirectory
+from shared.identity import managed_identity
 from shared.ledger.sqlite import SqliteLedger
 from shared.logs import log, quiet_libraries
+from shared.readiness import check_readiness
 from shared.reception import Reception
 from shared.service import Service
 from shared.settings import Settings
+from shared.steps import StepTaker
+from shared.vault import KeyVault
 from shared.web import Web
 
 if TYPE_CHECKING:
@@ -41,10 +46,13 @@ class House:
     directory: GraphDirectory
     ledger: SqliteLedger
     bus: ServiceBus
+    vault: KeyVault | None
 
     async def close(self) -> None:
         """Close every connection; nothing is called afterwards."""
         await self.directory.close()
+        if self.vault:
+            await self.vault.close()
         await self.bus.close()
         await self.ledger.close()
 
@@ -58,7 +66,9 @@ def build(settings: Settings) -> House:
     bus = ServiceBus(
         lambda: connect_bus(settings), settings.request_queue, settings.rejected_queue, settings.outcome_topic
     )
-    service = Service(settings.policy, directory, ledger, clock)
+    vault = KeyVault(settings.key_vault_url, settings.client_id) if settings.key_vault_url else None
+    steps = StepTaker(directory, ledger, clock, vault)
+    service = Service(settings.policy, directory, ledger, clock, steps)
     reception = Reception(
         settings.policy,
         ledger,
@@ -68,7 +78,9 @@ def build(settings: Settings) -> House:
         new_id=lambda: str(uuid.uuid4()),
         jitter=random.SystemRandom().random,
     )
-    return House(reception, Web(reception, settings.require_entra_caller), directory, ledger, bus)
+    check = partial(check_readiness, settings.policy, directory)
+    web = Web(reception, settings.require_entra_caller, check)
+    return House(reception, web, directory, ledger, bus, vault)
 
 
 def connect_bus(settings: Settings) -> "ServiceBusClient":
@@ -79,9 +91,7 @@ def connect_bus(settings: Settings) -> "ServiceBusClient":
         return ServiceBusClient.from_connection_string(
             settings.service_bus_connection.value, retry_total=1, try_timeout=10
         )
-    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - as above
-
-    credential = ManagedIdentityCredential(client_id=settings.service_bus_client_id or settings.client_id)
+    credential = managed_identity(settings.service_bus_client_id or settings.client_id)
     return ServiceBusClient(str(settings.service_bus_namespace), credential, retry_total=1, try_timeout=10)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.model import Reason, ResetRequest, Subject
+from shared.model import Reason, ResetRequest, RoleHolding, Subject
 from shared.policy import Policy, Profile
-from shared.vocabulary import Caller, StepName
+from shared.vocabulary import Caller, Step, in_safe_order
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Refusal:
     """It may not, for all of these reasons; `instead` is what is done to the user all the same."""
 
     reasons: tuple[Reason, ...]
-    instead: tuple[StepName, ...]
+    instead: tuple[Step, ...]
     dry_run: bool
 
 
@@ -40,12 +40,8 @@ def decide(request: ResetRequest, caller: Caller, subject: Subject, policy: Poli
     others = (*_caller(request, caller, profile, policy), *_never(subject, policy), *_guest(subject, policy))
     dry_run = request.dry_run or policy.mode == "observe"
     if others or privileged:
-        return Refusal(others + privileged, () if others else _instead(policy), dry_run)
+        return Refusal(others + privileged, () if others else in_safe_order(policy.privileged.instead), dry_run)
     return Approval(profile, dry_run)
-
-
-def _instead(policy: Policy) -> tuple[StepName, ...]:
-    return tuple(step for step in StepName if step in policy.privileged.instead)  # in the safe order
 
 
 def _caller(request: ResetRequest, caller: Caller, profile: Profile, policy: Policy) -> Iterable[Reason]:
@@ -60,7 +56,7 @@ def _never(subject: Subject, policy: Policy) -> Iterable[Reason]:
         yield Reason("neverUser", "The policy never touches this user.")
     never_groups = set(policy.never.groups)
     for group in subject.groups:
-        if group.id in never_groups:
+        if group.id in never_groups and not group.eligible:
             yield Reason("neverGroup", f"The policy never touches members of group {group.id}.")
 
 
@@ -72,11 +68,20 @@ def _guest(subject: Subject, policy: Policy) -> Iterable[Reason]:
 def _privileged(subject: Subject, policy: Policy) -> Iterable[Reason]:
     for holding in subject.roles:
         if policy.privileged.roles == "any" or holding.role in policy.privileged.roles:
-            through = f" through group {holding.through}" if holding.through else ""
-            yield Reason("privilegedRole", f"The user holds the directory role {holding.role}{through}.")
+            yield _role_reason(holding)
     if policy.privileged.groups == "assignable":
         for group in subject.groups:
             if group.role_assignable:
-                yield Reason("roleAssignableGroup", f"The user is a member of the role-assignable group {group.id}.")
+                verb = "could become" if group.eligible else "is"
+                yield Reason(
+                    "roleAssignableGroup", f"The user {verb} a member of the role-assignable group {group.id}."
+                )
     if subject.user.management_restricted:
         yield Reason("restrictedManagement", "The user is a member of a restricted management administrative unit.")
+
+
+def _role_reason(holding: RoleHolding) -> Reason:
+    through = f" through group {holding.through}" if holding.through else ""
+    if holding.eligible:
+        return Reason("eligibleRole", f"The user could activate the directory role {holding.role}{through}.")
+    return Reason("privilegedRole", f"The user holds the directory role {holding.role}{through}.")

@@ -67,7 +67,15 @@ class BusUnavailableError(MfaResetError):
 
 
 class AmbiguousUserError(MfaResetError):
-    """More than one user has this security identifier."""
+    """More than one user has this identifier."""
+
+
+class VaultError(MfaResetError):
+    """The Key Vault did not take the secret."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"{self.__class__.__doc__} ({code})")
+        self.code = code
 
 
 # --- What Microsoft Graph answered (graph.md 4) -----------------------------------------------------------------
@@ -102,6 +110,17 @@ class NotFoundError(GraphError):
 
 class NotPermittedError(GraphError):
     """Our identity may not do this."""
+
+    def __init__(self, answer: GraphAnswer | None = None, missing: str | None = None) -> None:
+        # `missing` names the app roles that our token lacks for it; None when it holds them all, so that something else
+        # stands in the way: a directory role, a restricted administrative unit, a service that sees it differently.
+        super().__init__(answer)
+        self.missing = missing
+
+    @property
+    def why(self) -> str:
+        """Say what is missing where we know it, else Graph's code."""
+        return f"missing app role {self.missing}" if self.missing else self.code
 
 
 class UnauthenticatedError(GraphError):

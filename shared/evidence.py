@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from shared.model import Evidence, MethodLine, Plan, PlannedRemoval
+from shared.permissions import listing_needs, missing_roles
 from shared.plan import line_of
 from shared.vocabulary import MethodId, MethodResult, MethodType, Removal
 
@@ -38,7 +39,8 @@ def note(
         if earlier is None or (line.result is not None and earlier.result not in _OURS):
             evidence = evidence.with_method(line)
     for type_ in not_permitted:
-        evidence = evidence.with_method(MethodLine(type_, ALL_OF_ITS_TYPE, result=MethodResult.NOT_PERMITTED))
+        why = f"missing app role {', '.join(missing_roles(listing_needs(type_), ()))}"
+        evidence = evidence.with_method(MethodLine(type_, ALL_OF_ITS_TYPE, None, None, MethodResult.NOT_PERMITTED, why))
     return evidence
 
 

@@ -5,23 +5,51 @@ from datetime import datetime
 
 from shared.evidence import ALL_OF_ITS_TYPE
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
-from shared.model import AcceptedRequest, Evidence, MethodLine, Outcome, Plan, Problem, Reason, StepLine, User
-from shared.plan import UNDATED, line_of
+from shared.model import (
+    AcceptedRequest,
+    Evidence,
+    MethodLine,
+    Outcome,
+    Plan,
+    PlannedStep,
+    Problem,
+    Reason,
+    StepLine,
+)
+from shared.plan import (
+    FEDERATED_PASSWORD,
+    HOME_TENANT_PASSWORD,
+    NOT_DISABLED_BY_US,
+    ON_PREMISES_PASSWORD,
+    UNDATED,
+)
 from shared.policy import Profile
-from shared.vocabulary import MethodResult, Status, StepName, StepResult
+from shared.vocabulary import AFTER_VERIFYING, MethodResult, Status, StepName, StepResult
 
 NOT_REACHED = "notReached"
+
+NOT_VERIFIED = "notVerified"
+STEPS_OPEN = "stepsOpen"
 
 _OPEN_METHOD = {
     MethodResult.REMAINING: ("methodRemaining", "is still there"),
     MethodResult.UNSUPPORTED: ("unsupportedMethod", "is of a type that we do not know, so it was not touched"),
-    MethodResult.NOT_PERMITTED: ("notPermitted", "could not be removed: our identity lacks the app role"),
+    MethodResult.NOT_PERMITTED: ("notPermitted", "could not be removed"),
 }
 _REMOVED = {MethodResult.DELETED, MethodResult.DEACTIVATED}
 _OPEN_STEP = {
     StepResult.FAILED: ("stepFailed", "failed"),
     StepResult.UNCONFIRMED: ("stepUnconfirmed", "was accepted, but Microsoft Graph does not show its effect yet"),
-    StepResult.NOT_PERMITTED: ("notPermitted", "could not be done: our identity lacks the app role"),
+    StepResult.NOT_PERMITTED: ("notPermitted", "could not be done"),
+}
+# A step that was left out although what it is for is still to do. The other skips leave nothing open.
+_OPEN_SKIPS = {
+    ON_PREMISES_PASSWORD: "was left out: the password is kept on-premises",
+    FEDERATED_PASSWORD: "was left out: the domain's own identity provider keeps the password",
+    HOME_TENANT_PASSWORD: "was left out: the guest's home tenant keeps the password",
+    NOT_DISABLED_BY_US: "was left out: it was not this product that disabled the account",
+    NOT_VERIFIED: "was left out: not everything in scope is shown to be gone",
+    STEPS_OPEN: "was left out: another step that comes first is not done",
 }
 
 
@@ -33,15 +61,20 @@ class Verification:
     in_scope_left: bool
     sessions_confirmed: bool
 
+    @property
+    def verified(self) -> bool:
+        """Whether it shows what was to be shown."""
+        return not self.in_scope_left and self.sessions_confirmed
+
 
 def carried_out(
     accepted: AcceptedRequest, evidence: Evidence, profile: Profile, verification: Verification, now: datetime
 ) -> Outcome:
     """Tell the end of a reset that went its whole way: completed, or partial with every open thing as a reason."""
     reasons = (*_open_methods(evidence), *_open_steps(evidence))
-    verified = not verification.in_scope_left and verification.sessions_confirmed
+    verified = verification.verified
     if not reasons and not verified:
-        reasons = (Reason("notVerified", "The last listing does not show that everything in scope is gone."),)
+        reasons = (Reason(NOT_VERIFIED, "The last listing does not show that everything in scope is gone."),)
     return _outcome(
         accepted,
         Status.PARTIAL if reasons else Status.COMPLETED,
@@ -50,28 +83,38 @@ def carried_out(
         reasons=reasons,
         verified=verified,
         verified_at=verification.at if verified else None,
-        follow_ups=name_follow_ups(evidence, methods_removed=profile.removes_methods),
+        follow_ups=name_follow_ups(
+            evidence, methods_removed=profile.removes_methods, against_an_intruder=profile.against_an_intruder
+        ),
     )
 
 
-def planned(accepted: AcceptedRequest, user: User, plan: Plan, started_at: datetime, now: datetime) -> Outcome:
+def planned(accepted: AcceptedRequest, evidence: Evidence, plan: Plan, now: datetime) -> Outcome:
     """Tell what would have been done: each action as a reason, in order; every method as it still is."""
-    steps = [f"{step}" for step in plan.steps]
+    taken = [planned.step for planned in plan.steps if not planned.skipped]
     removals = [f"{one.removal} {one.method.type} {one.method.id}" for one in plan.removals]
-    again = [f"{StepName.REVOKE_SESSIONS} again"] if removals and StepName.REVOKE_SESSIONS in plan.steps else []
-    waiting = tuple(line_of(one.method, MethodResult.REMAINING) for one in plan.removals)
-    evidence = Evidence(
-        user,
-        started_at,
-        waiting + plan.staying,
-        tuple(StepLine(step, StepResult.SKIPPED, now, "dry run") for step in plan.steps),
+    revokes = any(step.name is StepName.REVOKE_SESSIONS for step in taken)
+    actions = [
+        *(str(step) for step in taken if step.name not in AFTER_VERIFYING),
+        *removals,
+        *([f"{StepName.REVOKE_SESSIONS} again"] if removals and revokes else []),
+        *(str(step) for step in taken if step.name in AFTER_VERIFYING),
+    ]
+    waiting = tuple(
+        line if line.result else replace(line, result=MethodResult.REMAINING, error=None) for line in evidence.methods
     )
-    reasons = tuple(Reason("wouldDo", action) for action in [*steps, *removals, *again])
-    return _outcome(accepted, Status.PLANNED, now, evidence=evidence, reasons=reasons, dry_run=True)
+    return _outcome(
+        accepted,
+        Status.PLANNED,
+        now,
+        evidence=replace(evidence, methods=waiting, steps=_steps_in_a_dry_run(plan.steps, now)),
+        reasons=_would_do(actions),
+        dry_run=True,
+    )
 
 
 def refused(
-    accepted: AcceptedRequest, evidence: Evidence, reasons: tuple[Reason, ...], now: datetime, *, dry_run: bool
+    accepted: AcceptedRequest, evidence: Evidence, reasons: tuple[Reason, ...], now: datetime, *, dry_run: bool = False
 ) -> Outcome:
     """Tell why the policy forbids it, and which steps were carried out instead."""
     follow_ups = name_follow_ups_of_refusal(evidence)
@@ -80,13 +123,29 @@ def refused(
     )
 
 
+def refused_in_a_dry_run(
+    accepted: AcceptedRequest,
+    evidence: Evidence,
+    reasons: tuple[Reason, ...],
+    steps: tuple[PlannedStep, ...],
+    now: datetime,
+) -> Outcome:
+    """Tell why the policy forbids it, and which steps would have been carried out instead."""
+    evidence = replace(evidence, steps=_steps_in_a_dry_run(steps, now))
+    instead = _would_do([str(planned.step) for planned in steps if not planned.skipped])
+    return refused(accepted, evidence, reasons + instead, now, dry_run=True)
+
+
 def invalid(accepted: AcceptedRequest, problems: tuple[Problem, ...], now: datetime) -> Outcome:
     """Tell all that is wrong with the request."""
     return _outcome(accepted, Status.INVALID, now, reasons=reasons_of(problems), dry_run=accepted.request.dry_run)
 
 
-def failed(accepted: AcceptedRequest, code: str, now: datetime) -> Outcome:
-    """Tell what was done and what not when patience is at its end; what nothing came of is remaining."""
+def failed(accepted: AcceptedRequest, profile: Profile | None, code: str, now: datetime) -> Outcome:
+    """Tell what was done and what not when patience is at its end; what nothing came of is remaining.
+
+    `profile` is None for one that the policy does not have any more.
+    """
     reason = Reason("patienceAtItsEnd", f"Tried until now without reaching the end; the last obstacle was {code}.")
     evidence, dry_run = accepted.evidence, accepted.request.dry_run
     if evidence is None:
@@ -99,7 +158,11 @@ def failed(accepted: AcceptedRequest, code: str, now: datetime) -> Outcome:
         evidence=told,
         reasons=(reason, *_open_methods(evidence), *_open_steps(evidence)),
         dry_run=dry_run,
-        follow_ups=name_follow_ups(evidence, methods_removed=any(line.result in _REMOVED for line in evidence.methods)),
+        follow_ups=name_follow_ups(
+            evidence,
+            methods_removed=any(line.result in _REMOVED for line in evidence.methods),
+            against_an_intruder=profile is not None and profile.against_an_intruder,
+        ),
     )
 
 
@@ -151,21 +214,36 @@ def _as_remaining(line: MethodLine) -> MethodLine:
     return replace(line, result=MethodResult.REMAINING, error=line.error or NOT_REACHED)
 
 
+def _would_do(actions: list[str]) -> tuple[Reason, ...]:
+    return tuple(Reason("wouldDo", action) for action in actions)
+
+
+def _steps_in_a_dry_run(steps: tuple[PlannedStep, ...], now: datetime) -> tuple[StepLine, ...]:
+    return tuple(StepLine(str(one.step), StepResult.SKIPPED, now, one.skipped or "dry run") for one in steps)
+
+
 def _open_methods(evidence: Evidence) -> tuple[Reason, ...]:
     reasons = []
     for line in evidence.methods:
+        why = f": {line.error}" if line.result is MethodResult.NOT_PERMITTED and line.error else ""
         if line.result is None:
             reasons.append(Reason("methodRemaining", f"{line.type} {line.id} was not reached."))
         elif line.id == ALL_OF_ITS_TYPE:
-            reasons.append(Reason("notPermitted", f"{line.type} could not be listed: our identity lacks the app role."))
+            reasons.append(Reason("notPermitted", f"{line.type} could not be listed{why}."))
         elif line.result in _OPEN_METHOD:
             code, text = _OPEN_METHOD[line.result]
-            reasons.append(Reason(code, f"{line.type} {line.id} {text}."))
+            reasons.append(Reason(code, f"{line.type} {line.id} {text}{why}."))
         elif line.error == UNDATED:
             reasons.append(Reason("undatedKept", f"{line.type} {line.id} has no date of registration and was kept."))
     return tuple(reasons)
 
 
 def _open_steps(evidence: Evidence) -> tuple[Reason, ...]:
-    found = [(line, _OPEN_STEP[line.result]) for line in evidence.steps if line.result in _OPEN_STEP]
-    return tuple(Reason(code, f"{line.step} {text}.") for line, (code, text) in found)
+    reasons = []
+    for line in evidence.steps:
+        if line.result in _OPEN_STEP:
+            code, text = _OPEN_STEP[line.result]
+            reasons.append(Reason(code, f"{line.step} {text}{f': {line.detail}' if line.detail else ''}."))
+        elif line.result is StepResult.SKIPPED and line.detail in _OPEN_SKIPS:
+            reasons.append(Reason("stepSkipped", f"{line.step} {_OPEN_SKIPS[line.detail]}."))
+    return tuple(reasons)

@@ -239,7 +239,8 @@ class Reception:
         now = self.clock.now()
         if now - accepted.accepted_at >= PATIENCE:
             current = await self.ledger.read(accepted.key) or accepted
-            await self._finish(accepted, outcomes.failed(current, _code_of(error), now), body)
+            profile = self.policy.profiles.get(accepted.request.profile)
+            await self._finish(accepted, outcomes.failed(current, profile, _code_of(error), now), body)
             return
         attempts = accepted.attempts
         if counts_as_attempt(error):
@@ -253,8 +254,7 @@ class Reception:
         request_id, caller = accepted.key.request_id, accepted.key.caller
         log("postponed", requestId=request_id, caller=caller, code=code, at=at.isoformat(timespec="seconds"))
         if isinstance(error, OperatorError | NotPermittedError):
-            missing = error.missing if isinstance(error, OperatorError) else None
-            alert("operatorNeeded", requestId=request_id, caller=caller, code=code, missing=missing)
+            alert("operatorNeeded", requestId=request_id, caller=caller, code=code, missing=error.missing)
         elif self.clock.now() - accepted.accepted_at >= ALERT_AFTER:
             alert("stillWaiting", requestId=request_id, caller=caller, code=code)
 

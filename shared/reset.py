@@ -4,9 +4,8 @@ The directory is the truth: what a removal answered is written down, but only a 
 trying again may cure leave by exception, after everything else that could be closed has been closed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
 
 from shared.errors import (
     BadRequestError,
@@ -17,18 +16,30 @@ from shared.errors import (
     NotFoundError,
     NotPermittedError,
     RefusedAsDefaultError,
+    ThrottledError,
     UnavailableError,
     UnlicensedError,
     UnreadableAnswerError,
 )
 from shared.evidence import line_for, name_the_remaining, name_what_is_listed_again, note, still_to_do
 from shared.logs import log
-from shared.model import Evidence, MethodLine, Plan, PlannedRemoval, ReferenceKind, RequestKey, StepLine, UserReference
-from shared.outcomes import Verification
+from shared.model import (
+    Evidence,
+    MethodLine,
+    Plan,
+    PlannedRemoval,
+    PlannedStep,
+    ReferenceKind,
+    RequestKey,
+    StepLine,
+    UserReference,
+)
+from shared.outcomes import NOT_VERIFIED, STEPS_OPEN, Verification
 from shared.plan import Scope, default_candidates, make_plan
-from shared.policy import Profile
+from shared.policy import CLOSES_REGISTRATION_WINDOW, LETS_SOMEBODY_IN
 from shared.ports import Claim, Clock, Directory, Ledger
-from shared.vocabulary import MethodId, MethodResult, Removal, StepName, StepResult
+from shared.steps import StepTaker
+from shared.vocabulary import AFTER_VERIFYING, MethodId, MethodResult, Removal, Step, StepName, StepResult
 
 MAX_ROUNDS = 3
 # A deleted method can be listed for some seconds more: about 10 s in practice (graph.md 4), at least 5 by contract.
@@ -37,46 +48,70 @@ DEFAULT_METHOD = "defaultMethod"
 
 _FINAL = (RefusedAsDefaultError, BadRequestError, UnlicensedError)
 _REFUSALS = (*_FINAL, ConflictError)
+_CURABLE = (ThrottledError, UnavailableError, NoAnswerError, UnreadableAnswerError)
 _RESULTS = {Removal.DELETE: MethodResult.DELETED, Removal.DEACTIVATE: MethodResult.DEACTIVATED}
+_REVOKE = PlannedStep(Step(StepName.REVOKE_SESSIONS))
 
 
 @dataclass
 class Reset:
-    """One reset under way; the only thing that changes while it runs is its evidence."""
+    """One reset under way; the only things that change while it runs are its evidence and what it must try again."""
 
     directory: Directory
     ledger: Ledger
     clock: Clock
+    steps: StepTaker
     claim: Claim
     key: RequestKey
-    profile: Profile
     scope: Scope
     deadline_at: datetime
     evidence: Evidence
+    unfinished: dict[Step, GraphError] = field(default_factory=dict)
 
     async def perform(self, plan: Plan) -> Verification:
         """Carry out `plan` and verify it. Needs the app roles of its steps and method types.
 
         Raises Later when the deadline is near or the claim is lost, GraphError when trying again may cure it; the
-        evidence in the ledger then tells how far it came, and a second call goes on from the directory as it is.
+        evidence in the ledger then tells how far it came, and a second call goes on from the directory as it is: what
+        is done is not done again, but for the revocation of sessions.
         """
         try:
-            for step in plan.steps:
-                await self._take(step)
-            return await self._remove_until_verified(plan)
+            await self._take_first(plan)
+            verification = await self._remove_until_verified(plan)
+            for error in self.unfinished.values():
+                raise error
+            for planned in plan.steps:
+                if planned.step.name in AFTER_VERIFYING:
+                    await self._take(self._unless_held_back(planned, verification), wait_for_it=True)
         finally:
             await self.ledger.write_evidence(self.key, self.evidence)
+        return verification
+
+    async def _take_first(self, plan: Plan) -> None:
+        """Take the steps that come before the methods.
+
+        One that trying again may cure does not keep the others back; but where it should have kept others from
+        registering first, the methods wait for it.
+        """
+        for planned in plan.steps:
+            if planned.step.name not in AFTER_VERIFYING:
+                await self._take(planned)
+        for step, error in self.unfinished.items():
+            if step.name in CLOSES_REGISTRATION_WINDOW:
+                raise error
+        await self.ledger.write_evidence(self.key, self.evidence)
 
     async def _remove_until_verified(self, plan: Plan) -> Verification:
         left, revoked = still_to_do(self.evidence, plan), None
+        revokes = any(planned.step.name is StepName.REVOKE_SESSIONS for planned in plan.steps)
         for round_number in range(1, MAX_ROUNDS + 1):
             curable = await self._remove(left, plan.staying)
-            if (left or revoked is StepResult.UNCONFIRMED) and StepName.REVOKE_SESSIONS in plan.steps:
-                await self._take(StepName.REVOKE_SESSIONS)
+            if (left or revoked is StepResult.UNCONFIRMED) and revokes:
+                await self._take(_REVOKE)
             await self.clock.sleep(SETTLE_SECONDS)
             looked_at = self.clock.now()
             listing = await self.directory.list_methods(self.evidence.user.id)
-            plan = make_plan(listing.methods, self.profile, self.scope)
+            plan = make_plan(listing.methods, plan.steps, self.scope)
             self.evidence = note(
                 self.evidence, plan, self.scope.covered(listing.not_permitted), unseen=listing.not_permitted
             )
@@ -148,7 +183,7 @@ class Reset:
             ours = line.result is done or (line.result is None and line.error is not None)
             return replace(line, result=done if ours else MethodResult.ALREADY_GONE, error=None), None
         except NotPermittedError as error:
-            return replace(line, result=MethodResult.NOT_PERMITTED, error=error.code), None
+            return replace(line, result=MethodResult.NOT_PERMITTED, error=error.why), None
         except RefusedAsDefaultError as error:
             return replace(line, result=MethodResult.REMAINING, error=DEFAULT_METHOD), error
         except _REFUSALS as error:
@@ -171,9 +206,32 @@ class Reset:
 
     # --- Steps --------------------------------------------------------------------------------------------------
 
-    async def _take(self, step: StepName) -> None:
+    async def _take(self, planned: PlannedStep, *, wait_for_it: bool = False) -> None:
+        """Take one step unless it is done; what trying again may cure is remembered, or raised when `wait_for_it`."""
+        line = next((line for line in self.evidence.steps if line.step == str(planned.step)), None)
+        if line and line.result is StepResult.DONE and planned.step.name is not StepName.REVOKE_SESSIONS:
+            return
         await self._before_a_change()
-        self.evidence = self.evidence.with_step(await take_step(self.directory, self.clock, self.evidence, step))
+        self.unfinished.pop(planned.step, None)
+        try:
+            taken = await self.steps.take(planned, self.evidence, self.key)
+        except _CURABLE as error:
+            self.unfinished[planned.step] = error
+            taken = StepLine(str(planned.step), StepResult.FAILED, self.clock.now(), error.code)
+        self.evidence = self.evidence.with_step(taken)
+        if wait_for_it and planned.step in self.unfinished:
+            raise self.unfinished[planned.step]
+
+    def _unless_held_back(self, planned: PlannedStep, verification: Verification) -> PlannedStep:
+        """Let nobody in again, by a pass or by enabling, where a way in may still be open to somebody else."""
+        if planned.skipped or planned.step.name is StepName.PER_USER_MFA:
+            return planned
+        if not verification.verified:
+            return replace(planned, skipped=NOT_VERIFIED)
+        earlier = [line for line in self.evidence.steps if line.step not in {str(step) for step in LETS_SOMEBODY_IN}]
+        if planned.step.name is StepName.ENABLE_ACCOUNT and any(line.result is not StepResult.DONE for line in earlier):
+            return replace(planned, skipped=STEPS_OPEN)
+        return planned
 
     async def _confirm_revocation(self) -> StepResult | None:
         """Compare the user's `signInSessionsValidFromDateTime` with before; None when no step revokes sessions."""
@@ -193,22 +251,3 @@ class Reset:
         if self.clock.now() >= self.deadline_at:
             raise Later("deadline", self.clock.now(), counts=False)
         await self.claim.confirm()
-
-
-async def take_step(directory: Directory, clock: Clock, evidence: Evidence, step: StepName) -> StepLine:
-    """Do one step to a user; every step converges. A right that is missing becomes its result, not an exception."""
-    result, detail = StepResult.DONE, ""
-    try:
-        match step:
-            case StepName.REVOKE_SESSIONS:
-                await directory.revoke_sessions(evidence.user.id)
-            case StepName.DISABLE_ACCOUNT:
-                await directory.disable_account(evidence.user.id)
-            case _:
-                assert_never(step)
-    except NotPermittedError as error:
-        result, detail = StepResult.NOT_PERMITTED, error.code
-    except (BadRequestError, ConflictError, UnlicensedError) as error:
-        result, detail = StepResult.FAILED, error.code
-    log("step", userId=evidence.user.id, step=step, result=result, code=detail or None)
-    return StepLine(step, result, clock.now(), detail or None)

@@ -1,21 +1,24 @@
 """The story of one accepted request: whom it means, whether it may be done, what is done, how it ended."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared import outcomes
 from shared.decide import Approval, Refusal, decide
-from shared.errors import AmbiguousUserError, ClaimHeldError
+from shared.errors import ClaimHeldError, OperatorError
 from shared.evidence import note, try_permissions_again
 from shared.logs import log
-from shared.model import AcceptedRequest, Evidence, Outcome, Problem, User
-from shared.plan import make_plan, make_scope
+from shared.lookup import find_user
+from shared.model import AcceptedRequest, Evidence, Outcome, PlannedStep, Problem, User
+from shared.permissions import listing_needs, missing_roles
+from shared.plan import Scope, Standing, make_plan, make_scope, plan_steps
 from shared.policy import Policy
-from shared.ports import Claim, Clock, Directory, Ledger
-from shared.reset import Reset, take_step
-from shared.vocabulary import UserId
+from shared.ports import Claim, Clock, Directory, Ledger, Listing
+from shared.reset import Reset
+from shared.steps import StepTaker
+from shared.vocabulary import Step, UserId
 
 CLAIM_PATIENCE_SECONDS = 20.0
 _CLAIM_POLL_SECONDS = 2.0
@@ -29,6 +32,7 @@ class Service:
     directory: Directory
     ledger: Ledger
     clock: Clock
+    steps: StepTaker
 
     async def handle(self, accepted: AcceptedRequest, deadline_at: datetime) -> Outcome:
         """Carry one accepted request to its outcome; a second call reads the directory again and converges.
@@ -40,7 +44,7 @@ class Service:
         if accepted.request.profile not in self.policy.profiles:  # a new policy has come since it was accepted
             problem = Problem("profile", "unknownProfile", "The policy has no such profile any more.")
             return outcomes.invalid(accepted, (problem,), started_at)
-        user = await self._find_user(accepted)
+        user = await find_user(self.directory, accepted.request)
         if isinstance(user, Problem):
             return outcomes.invalid(accepted, (user,), self.clock.now())
         async with AsyncExitStack() as stack:
@@ -54,13 +58,6 @@ class Service:
                 case decision:
                     assert_never(decision)
 
-    async def _find_user(self, accepted: AcceptedRequest) -> User | Problem:
-        try:
-            user = await self.directory.find_user(accepted.request.user)
-        except AmbiguousUserError as error:
-            return Problem("user", "ambiguousUser", str(error))
-        return user or Problem("user", "unknownUser", "Nobody in the directory has this identifier.")
-
     async def _claim(self, user_id: UserId, stack: AsyncExitStack) -> Claim:
         """Wait a little for another worker on the same user; past that it is tried again later."""
         give_up_at = self.clock.now() + timedelta(seconds=CLAIM_PATIENCE_SECONDS)
@@ -72,34 +69,48 @@ class Service:
                     raise
             await self.clock.sleep(_CLAIM_POLL_SECONDS)
 
-    async def _refuse(self, accepted: AcceptedRequest, evidence: Evidence, refusal: Refusal, claim: Claim) -> Outcome:
-        for step in () if refusal.dry_run else refusal.instead:
+    async def _refuse(self, accepted: AcceptedRequest, fresh: Evidence, refusal: Refusal, claim: Claim) -> Outcome:
+        log("refused", userId=fresh.user.id, code=",".join(sorted({reason.code for reason in refusal.reasons})))
+        if not refusal.instead:
+            return outcomes.refused(accepted, fresh, refusal.reasons, self.clock.now(), dry_run=refusal.dry_run)
+        steps, standing = await self._plan_steps(accepted, fresh.user, refusal.instead)
+        evidence = replace(fresh, sign_in=standing.sign_in)
+        if refusal.dry_run:
+            return outcomes.refused_in_a_dry_run(accepted, evidence, refusal.reasons, steps, self.clock.now())
+        for planned in steps:
             await claim.confirm()
-            evidence = evidence.with_step(await take_step(self.directory, self.clock, evidence, step))
-        log("refused", userId=evidence.user.id, code=",".join(sorted({reason.code for reason in refusal.reasons})))
-        return outcomes.refused(accepted, evidence, refusal.reasons, self.clock.now(), dry_run=refusal.dry_run)
+            evidence = evidence.with_step(await self.steps.take(planned, evidence, accepted.key))
+        return outcomes.refused(accepted, evidence, refusal.reasons, self.clock.now())
 
     async def _carry_out(
         self, accepted: AcceptedRequest, fresh: Evidence, approval: Approval, claim: Claim, deadline_at: datetime
     ) -> Outcome:
-        scope = make_scope(approval.profile, accepted.request.selection)
+        steps, standing = await self._plan_steps(accepted, fresh.user, approval.profile.steps)
+        scope = make_scope(approval.profile, accepted.request.selection, standing.our_passes)
         listing = await self.directory.list_methods(fresh.user.id)
-        plan = make_plan(listing.methods, approval.profile, scope)
-        if approval.dry_run:
-            return outcomes.planned(accepted, fresh.user, plan, fresh.started_at, self.clock.now())
+        _check_listing(scope, listing)
+        plan = make_plan(listing.methods, steps, scope)
         found = try_permissions_again(accepted.evidence) if accepted.evidence else fresh
+        found = replace(found, sign_in=standing.sign_in, every_type_listed=listing.every_type)
         evidence = note(found, plan, scope.covered(listing.not_permitted), unseen=listing.not_permitted)
+        if approval.dry_run:
+            return outcomes.planned(accepted, evidence, plan, self.clock.now())
         await self.ledger.write_evidence(accepted.key, evidence)
-        reset = Reset(
-            self.directory,
-            self.ledger,
-            self.clock,
-            claim,
-            accepted.key,
-            approval.profile,
-            scope,
-            deadline_at,
-            evidence,
-        )
+        parts = (self.directory, self.ledger, self.clock, self.steps, claim)
+        reset = Reset(*parts, accepted.key, scope, deadline_at, evidence)
         verification = await reset.perform(plan)
         return outcomes.carried_out(accepted, reset.evidence, approval.profile, verification, self.clock.now())
+
+    async def _plan_steps(
+        self, accepted: AcceptedRequest, user: User, steps: tuple[Step, ...]
+    ) -> tuple[tuple[PlannedStep, ...], Standing]:
+        sign_in = await self.directory.read_sign_in(user)
+        standing = await self.steps.read_standing(user, sign_in, accepted.key)
+        return plan_steps(steps, standing), standing
+
+
+def _check_listing(scope: Scope, listing: Listing) -> None:
+    """Raise OperatorError where nothing of what should go can even be listed."""
+    if scope.removals and scope.removals.keys() <= set(listing.not_permitted):
+        missing = [role for type_ in scope.removals for role in missing_roles(listing_needs(type_), ())]
+        raise OperatorError("listingNotPermitted", ", ".join(missing))

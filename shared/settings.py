@@ -9,7 +9,7 @@ from pathlib import Path
 from shared.errors import SettingsError
 from shared.policy import GUID, Policy, parse_policy
 
-_GRAPH_URL = re.compile(r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?(?::[0-9]{1,5})?")
+_HTTPS_URL = re.compile(r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 _LOOPBACK_URL = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
 _ENTITY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?")
 _NAMESPACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
@@ -33,6 +33,7 @@ class Settings:
     client_id: str | None
     tenant_id: str | None
     require_entra_caller: bool
+    key_vault_url: str | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,6 +63,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         "client_id": reader.read_guid("AZURE_CLIENT_ID"),
         "tenant_id": reader.read_guid("AZURE_TENANT_ID"),
         "require_entra_caller": reader.read_switch("REQUIRE_ENTRA_CALLER"),
+        "key_vault_url": reader.read_key_vault_url(policy),
     }
     if reader.problems or policy is None:
         raise SettingsError(tuple(reader.problems))
@@ -89,9 +91,17 @@ class _Reader:
 
     def read_graph_url(self) -> str:
         url = self.text("GRAPH_URL").rstrip("/") or "https://graph.microsoft.com"
-        if not _GRAPH_URL.fullmatch(url) and not _LOOPBACK_URL.fullmatch(url):
+        if not _HTTPS_URL.fullmatch(url) and not _LOOPBACK_URL.fullmatch(url):
             self.problems.append("GRAPH_URL must be https://host (or http:// on loopback), without a path")
         return url
+
+    def read_key_vault_url(self, policy: Policy | None) -> str | None:
+        url = self.text("KEY_VAULT_URL").rstrip("/")
+        if url and not _HTTPS_URL.fullmatch(url):
+            self.problems.append("KEY_VAULT_URL must be https://host, without a path")
+        if not url and policy and policy.makes_passes:
+            self.problems.append("KEY_VAULT_URL is not set, and the policy makes Temporary Access Passes")
+        return url or None
 
     def read_ledger_path(self) -> Path:
         url = self.text("LEDGER_URL")

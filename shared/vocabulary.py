@@ -1,5 +1,6 @@
 """The words of the domain: ids and enums. Enum values are wire contracts: a test freezes them."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
@@ -10,6 +11,7 @@ MethodId = NewType("MethodId", str)
 RequestId = NewType("RequestId", str)
 Caller = NewType("Caller", str)  # `queue`, `functionKey` or an object id
 ProfileName = NewType("ProfileName", str)
+Mark = NewType("Mark", str)  # under which the ledger keeps something about a user
 
 QUEUE = Caller("queue")
 FUNCTION_KEY = Caller("functionKey")
@@ -43,6 +45,33 @@ class StepName(StrEnum):
 
     DISABLE_ACCOUNT = "disableAccount"
     REVOKE_SESSIONS = "revokeSessions"
+    CONFIRM_COMPROMISED = "confirmCompromised"
+    CONTAINMENT_GROUP = "containmentGroup"
+    RESET_PASSWORD = "resetPassword"  # noqa: S105 - the name of a step
+    PER_USER_MFA = "perUserMfa"
+    TEMPORARY_ACCESS_PASS = "temporaryAccessPass"  # noqa: S105 - as above
+    ENABLE_ACCOUNT = "enableAccount"
+
+
+AFTER_VERIFYING = frozenset({StepName.PER_USER_MFA, StepName.TEMPORARY_ACCESS_PASS, StepName.ENABLE_ACCOUNT})
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a profile, and what it is about: a group for `containmentGroup`, a state for `perUserMfa`."""
+
+    name: StepName
+    argument: str | None = None
+
+    def __str__(self) -> str:
+        """Write it as policies and outcomes do: `containmentGroup:<object id>`."""
+        return f"{self.name}:{self.argument}" if self.argument else f"{self.name}"
+
+
+def in_safe_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Put steps in the order in which they are taken, whatever the order written."""
+    places = list(StepName)
+    return tuple(sorted(steps, key=lambda step: places.index(step.name)))
 
 
 class Removal(StrEnum):

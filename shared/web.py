@@ -3,18 +3,19 @@
 import base64
 import json
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import quote
 
 from shared.documents import outcome_document, time_text
-from shared.errors import BusUnavailableError, LedgerUnavailableError
+from shared.errors import BusUnavailableError, LedgerUnavailableError, TokenError
 from shared.intake import parse_request_id, parse_stored_request_id
 from shared.logs import alert, correlation_id, log
 from shared.model import AcceptedRequest, Outcome, Reason
 from shared.policy import GUID
 from shared.ports import Call, Finished, Front, Reply
+from shared.readiness import Readiness, readiness_document
 from shared.strictjson import Json, parse_json
 from shared.vocabulary import FUNCTION_KEY, Caller, RequestId, Status
 
@@ -22,13 +23,15 @@ JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 30
 REQUEST_ROLE = "MfaReset.Request"
-READ_ROLES = frozenset({"MfaReset.Read", "MfaReset.Operate"})
+READ_ROLE = "MfaReset.Read"
+READ_ROLES = frozenset({READ_ROLE, "MfaReset.Operate"})
 
 # The names of a claim: as in the token, and as App Service Authentication maps it (functions.md 6).
 _ROLE_CLAIMS = {"roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
 _OBJECT_ID_CLAIMS = {"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 _INVALID_STATUS = {
     "unknownUser": HTTPStatus.NOT_FOUND,
+    "deletedUser": HTTPStatus.NOT_FOUND,
     "requestIdReused": HTTPStatus.CONFLICT,
     "tooLarge": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
@@ -69,10 +72,14 @@ class Principal:
 
 @dataclass(frozen=True)
 class Web:
-    """Answers calls. `require_entra`: only principals that App Service Authentication vouches for."""
+    """Answers calls. `require_entra`: only principals that App Service Authentication vouches for.
+
+    `check` says what our identity can do of what the policy asks for, or raises TokenError.
+    """
 
     front: Front
     require_entra: bool
+    check: Callable[[], Awaitable[Readiness]]
 
     async def post_reset(self, call: HttpCall) -> HttpAnswer:
         """Answer `/api/resets`: 200 with the outcome, 202 when accepted, else a problem document."""
@@ -82,7 +89,7 @@ class Web:
         if isinstance(principal, HttpAnswer):
             return principal
         if not principal.may_request:
-            return problem(HTTPStatus.FORBIDDEN, "roleMissing", f"The caller lacks the role {REQUEST_ROLE}.")
+            return _role_missing(REQUEST_ROLE)
         header = call.headers.get("idempotency-key")
         idempotency_key = parse_request_id(_unquote(header)) if header is not None else None
         if header is not None and idempotency_key is None:
@@ -99,9 +106,20 @@ class Web:
         if isinstance(principal, HttpAnswer):
             return principal
         if not (principal.may_request or principal.may_read_all):
-            return problem(HTTPStatus.FORBIDDEN, "roleMissing", "The caller lacks the role MfaReset.Read.")
+            return _role_missing(READ_ROLE)
         parsed = parse_stored_request_id(request_id)
         return await _answer(self._get(parsed, principal)) if parsed else _unknown_request()
+
+    async def get_readiness(self, call: HttpCall) -> HttpAnswer:
+        """Answer `/api/readiness`: 200 with what our identity can do and lacks, ready or not; 503 without a token."""
+        if call.method != "GET":
+            return _method_not_allowed("GET")
+        principal = self.identify(call.headers)
+        if isinstance(principal, HttpAnswer):
+            return principal
+        if not principal.may_read_all:
+            return _role_missing(READ_ROLE)
+        return await _answer(self._readiness())
 
     async def _post(self, call: Call) -> HttpAnswer:
         replies = await self.front.take_call(call)
@@ -110,6 +128,14 @@ class Web:
     async def _get(self, request_id: RequestId, principal: Principal) -> HttpAnswer:
         row = await self.front.look_up(request_id, principal.caller, any_caller=principal.may_read_all)
         return _answer_row(row) if row else _unknown_request()
+
+    async def _readiness(self) -> HttpAnswer:
+        try:
+            readiness = await self.check()
+        except TokenError as error:
+            log("noToken", logging.ERROR, code=error.code)
+            return _unavailable("noToken", "The identity gets no token for Microsoft Graph.", cause=error.code)
+        return HttpAnswer(HTTPStatus.OK, readiness_document(readiness))
 
     def identify(self, headers: Mapping[str, str]) -> Principal | HttpAnswer:
         """Say who calls; without `require_entra` the host has checked a key and the principal's header is not read."""
@@ -178,6 +204,10 @@ async def _answer(work: Awaitable[HttpAnswer]) -> HttpAnswer:
         return _bug(error)
 
 
+def _role_missing(role: str) -> HttpAnswer:
+    return problem(HTTPStatus.FORBIDDEN, "roleMissing", f"The caller lacks the role {role}.")
+
+
 def _unknown_request() -> HttpAnswer:
     return problem(HTTPStatus.NOT_FOUND, "unknownRequest", "There is no such request.")
 
@@ -241,8 +271,12 @@ def _method_not_allowed(allowed: str) -> HttpAnswer:
 
 def _nothing_accepted(error: LedgerUnavailableError | BusUnavailableError) -> HttpAnswer:
     log("nothingAccepted", logging.ERROR, code=type(error).__name__)
-    text = "Nothing was accepted; send it again."
-    answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", text, correlationId=correlation_id.get())
+    return _unavailable("unavailable", "Nothing was accepted; send it again.")
+
+
+def _unavailable(code: str, detail: str, **more: Json) -> HttpAnswer:
+    more["correlationId"] = correlation_id.get()
+    answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, **more)
     return HttpAnswer(answer.status, answer.document, PROBLEM_TYPE, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 

@@ -14,16 +14,19 @@ from shared.model import (
     Method,
     MethodLine,
     Outcome,
+    PlannedStep,
     ReferenceKind,
     RequestKey,
     ResetRequest,
     RoleHolding,
     Selection,
+    SignIn,
     StepLine,
     Subject,
     User,
     UserReference,
 )
+from shared.plan import Standing, plan_steps
 from shared.policy import Policy, Profile, parse_policy
 from shared.vocabulary import (
     QUEUE,
@@ -35,6 +38,7 @@ from shared.vocabulary import (
     RequestId,
     Source,
     Status,
+    Step,
     StepName,
     StepResult,
     UserId,
@@ -77,11 +81,13 @@ def a_user(  # noqa: PLR0913 - one a field
     name: str = "alice@contoso.example",
     user_type: str | None = "Member",
     account_enabled: bool | None = True,
+    on_premises_synced: bool = False,
     management_restricted: bool = False,
     sessions_valid_from: datetime | None = NOW,
 ) -> User:
     """Make an everyday user."""
-    return User(UserId(id_), name, user_type, account_enabled, False, management_restricted, sessions_valid_from)  # noqa: FBT003 - a field
+    kept = (on_premises_synced, management_restricted, sessions_valid_from)
+    return User(UserId(id_), name, user_type, account_enabled, *kept)
 
 
 def a_subject(user: User | None = None, groups: tuple[Group, ...] = (), roles: tuple[RoleHolding, ...] = ()) -> Subject:
@@ -132,14 +138,27 @@ def a_line(
     return MethodLine(type_, MethodId(id_), "safe to show", None, result, error)
 
 
-def a_step(step: StepName = StepName.REVOKE_SESSIONS, result: StepResult = StepResult.DONE) -> StepLine:
+def a_step(
+    step: StepName | str = StepName.REVOKE_SESSIONS, result: StepResult = StepResult.DONE, detail: str | None = None
+) -> StepLine:
     """Make an outcome's line of a step."""
-    return StepLine(step, result, NOW)
+    return StepLine(str(step), result, NOW, detail)
 
 
-def an_evidence(*methods: MethodLine, steps: tuple[StepLine, ...] = (), user: User | None = None) -> Evidence:
+def planned_steps(profile: Profile) -> tuple[PlannedStep, ...]:
+    """Plan a profile's steps for Alice, of whom nothing stands in the way."""
+    return plan_steps(profile.steps, Standing(a_user(), SignIn(certificates=False, federated=False)))
+
+
+def an_evidence(
+    *methods: MethodLine,
+    steps: tuple[StepLine, ...] = (),
+    user: User | None = None,
+    sign_in: SignIn | None = None,
+    every_type_listed: bool = True,
+) -> Evidence:
     """Make what was found of Alice."""
-    return Evidence(user or a_user(), NOW, methods, steps)
+    return Evidence(user or a_user(), NOW, methods, steps, sign_in, every_type_listed)
 
 
 def an_outcome(status: Status = Status.COMPLETED, **fields: Any) -> Outcome:  # noqa: ANN401 - the fields' own types
@@ -152,6 +171,16 @@ def an_outcome(status: Status = Status.COMPLETED, **fields: Any) -> Outcome:  # 
 
 moments = st.datetimes(NOW.replace(month=1, tzinfo=None), NOW.replace(month=12, tzinfo=None), timezones=st.just(UTC))
 method_types = st.sampled_from(MethodType)
+STEPS = (
+    Step(StepName.DISABLE_ACCOUNT),
+    Step(StepName.REVOKE_SESSIONS),
+    Step(StepName.CONFIRM_COMPROMISED),
+    Step(StepName.CONTAINMENT_GROUP, "20000000-0000-4000-8000-00000000c0de"),
+    Step(StepName.RESET_PASSWORD),
+    Step(StepName.PER_USER_MFA, "enforced"),
+    Step(StepName.TEMPORARY_ACCESS_PASS),
+    Step(StepName.ENABLE_ACCOUNT),
+)
 phones = st.builds(a_method, st.just(MethodType.PHONE), st.sampled_from(PHONES), st.none() | moments)
 other_methods = st.builds(
     a_method,
@@ -168,6 +197,6 @@ selections = st.builds(
 profiles = st.builds(
     Profile,
     methods=st.sampled_from(["reregister", "all", "none"]) | st.lists(method_types, max_size=5, unique=True).map(tuple),
-    steps=st.lists(st.sampled_from(StepName), max_size=2, unique=True).map(tuple),
+    steps=st.lists(st.sampled_from(STEPS).map(str), max_size=4, unique=True).map(tuple),
     registrationWindow=st.just("accepted"),
 )

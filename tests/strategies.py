@@ -15,6 +15,7 @@ from shared.model import (
     RequestKey,
     ResetRequest,
     Selection,
+    SignIn,
     StepLine,
     User,
     UserReference,
@@ -80,6 +81,7 @@ reset_requests = st.builds(
     selection=selections,
     incident=st.none() | incidents,
     dry_run=st.booleans(),
+    also=st.lists(user_references, max_size=3).map(tuple),
 )
 
 users = st.builds(
@@ -110,7 +112,15 @@ step_lines = st.builds(
 )
 method_line_tuples = st.lists(method_lines, max_size=6, unique_by=lambda line: (line.type, line.id)).map(tuple)
 step_line_tuples = st.lists(step_lines, max_size=4, unique_by=lambda line: line.step).map(tuple)
-evidences = st.builds(Evidence, user=users, started_at=times, methods=method_line_tuples, steps=step_line_tuples)
+evidences = st.builds(
+    Evidence,
+    user=users,
+    started_at=times,
+    methods=method_line_tuples,
+    steps=step_line_tuples,
+    sign_in=st.none() | st.builds(SignIn, st.none() | st.booleans(), st.none() | st.booleans()),
+    every_type_listed=st.booleans(),
+)
 
 reason_tuples = st.lists(st.builds(Reason, code=names, text=texts), max_size=4).map(tuple)
 outcomes = st.builds(

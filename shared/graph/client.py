@@ -9,9 +9,18 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shared.errors import GraphAnswer, GraphError, NoAnswerError, UnauthenticatedError, UnreadableAnswerError
+from shared.errors import (
+    GraphAnswer,
+    GraphError,
+    NoAnswerError,
+    NotPermittedError,
+    TokenError,
+    UnauthenticatedError,
+    UnreadableAnswerError,
+)
 from shared.graph.repeats import Patience, wait_before_repeat
 from shared.graph.wire import Answer, Entity, Page, describe, failure_of, read_page, unreadable
+from shared.permissions import Need, missing_roles
 from shared.ports import Clock
 
 if TYPE_CHECKING:
@@ -41,12 +50,17 @@ class CallReport:
 
 @dataclass(frozen=True)
 class Call[T]:
-    """What is asked (`build` makes the request, once for each try), and how its answer is read."""
+    """What is asked (`build` makes the request, once for each try), and how its answer is read.
+
+    `needs` are the app roles for it; `changes` and `once` say how it may be repeated (`repeats.wait_before_repeat`).
+    """
 
     operation: str
     build: Build
     parse: Callable[[Answer], T]
+    needs: tuple[Need, ...] = ()
     changes: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class Reading[T]:
     operation: str
     build: Build
     parse: Callable[[Entity], T]
+    needs: tuple[Need, ...] = ()
     advanced: bool = False
 
 
@@ -86,7 +101,7 @@ class GraphClient:
                 return await self._try(call, len(failures) + 1)
             except GraphError as error:
                 failures.append(error)
-                wait = wait_before_repeat(failures, changes=call.changes, jitter=self._jitter())
+                wait = wait_before_repeat(failures, changes=call.changes, once=call.once, jitter=self._jitter())
                 if wait is None or not patience.allows(wait):
                     raise
             await self._clock.sleep(wait)
@@ -98,7 +113,7 @@ class GraphClient:
         followed: set[str] = set()
         parse = partial(read_page, graph_url=self._graph_url, parse=reading.parse)
         for _ in range(MOST_PAGES):
-            page: Page[T] = await self.ask(Call(reading.operation, build, parse), patience)
+            page: Page[T] = await self.ask(Call(reading.operation, build, parse, reading.needs), patience)
             items += page.items
             if page.next_link is None:
                 return items
@@ -107,6 +122,17 @@ class GraphClient:
             followed.add(page.next_link)
             build = _next_page(page.next_link, advanced=reading.advanced)
         raise unreadable("tooManyPages")
+
+    async def granted_roles(self) -> frozenset[str]:
+        """Return the app roles in our token's `roles` claim; raise TokenError when there is no token to read."""
+        return await self._connected().granted_roles()
+
+    async def _name_missing(self, needs: tuple[Need, ...]) -> str | None:
+        try:
+            missing = missing_roles(needs, await self.granted_roles())
+        except TokenError:
+            return None
+        return ", ".join(missing) or None
 
     async def close(self) -> None:
         """Close what is open; nothing is called afterwards."""
@@ -120,6 +146,9 @@ class GraphClient:
             answer = await self._exchange(call.build, str(said.client_request_id))
             said = describe(answer)
             return self._judge(call, answer)
+        except NotPermittedError as error:
+            said = replace(error.answer, code=error.code, client_request_id=said.client_request_id)
+            raise NotPermittedError(error.answer, await self._name_missing(call.needs)) from None
         except GraphError as error:
             said = replace(error.answer, code=error.code, client_request_id=said.client_request_id)
             raise

@@ -27,10 +27,8 @@ from msgraph_core.authentication import AzureIdentityAuthenticationProvider  # t
 
 from shared.errors import NoAnswerError, UnauthenticatedError
 from shared.graph.requests import Requests
-from shared.graph.tokens import CredentialFactory, TokenSource, managed_identity
+from shared.graph.tokens import CredentialFactory, TokenSource, read_roles
 from shared.graph.wire import Answer
-
-__all__ = ["Connection", "managed_identity"]
 
 # Everything that would hide an answer from us, send a call again, lead it elsewhere or keep its headers is off.
 _MIDDLEWARE: tuple[RequestOption, ...] = (
@@ -52,8 +50,9 @@ class Connection:
             client=httpx.AsyncClient(transport=self._transport, timeout=call_seconds, trust_env=False),
             options={option.get_key(): option for option in _MIDDLEWARE},
         )
+        self._scope = f"{graph_url}/.default"
         provider = AzureIdentityAuthenticationProvider(
-            self._tokens, scopes=[f"{graph_url}/.default"], allowed_hosts=[urlsplit(graph_url).hostname]
+            self._tokens, scopes=[self._scope], allowed_hosts=[urlsplit(graph_url).hostname]
         )
         self._adapter = GraphRequestAdapter(provider, http)
         self._adapter.base_url = f"{graph_url}/v1.0"
@@ -76,6 +75,10 @@ class Connection:
             raise UnauthenticatedError from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, response.content, client_request_id)
+
+    async def granted_roles(self) -> frozenset[str]:
+        """Return the app roles in our token's `roles` claim; raise TokenError when there is no token to read."""
+        return read_roles((await self._tokens.get_token(self._scope)).token)
 
     def discard_token(self) -> None:
         """Let the next call ask for a new token."""

@@ -1,42 +1,32 @@
 """The directory of a tenant, over Microsoft Graph's SDK."""
 
-import asyncio
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from shared.catalogue import BY_TYPE, MethodKind
-from shared.errors import (
-    AmbiguousUserError,
-    BadRequestError,
-    GraphAnswer,
-    NotFoundError,
-    NotPermittedError,
-)
-from shared.graph.client import Build, Call, CallReport, GraphClient, Reading
-from shared.graph.facts import (
-    merge_methods,
-    parse_group,
-    parse_hardware_oath_method,
-    parse_method,
-    parse_role_assignment,
-    parse_security_identifier,
-    parse_user,
-)
+from shared.errors import BadRequestError, GraphAnswer, NotFoundError, ThrottledError
+from shared.graph.client import Build, Call, CallReport, GraphClient
+from shared.graph.facts import parse_pass
+from shared.graph.guard import GuardReader
+from shared.graph.listing import MethodLister
+from shared.graph.pace import Pace
 from shared.graph.repeats import Patience
-from shared.graph.wire import Answer, Entity, read_entity, unreadable
-from shared.model import Group, Method, ReferenceKind, RoleHolding, Subject, User, UserReference
-from shared.ports import Clock, Listing
-from shared.vocabulary import GroupId, MethodType, Removal, UserId
+from shared.graph.users import UserReader
+from shared.graph.wire import read_entity
+from shared.identity import managed_identity
+from shared.model import Method, SignIn, Subject, User, UserReference
+from shared.permissions import CHANGE_DEFAULT, STEP_NEEDS, Need, removal_needs
+from shared.ports import Clock, Listing, TemporaryAccessPass
+from shared.vocabulary import GroupId, MethodType, Removal, StepName, UserId
 
 if TYPE_CHECKING:
     from shared.graph.connection import Connection
     from shared.graph.tokens import CredentialFactory
 
-_GROUPS_AT_ONCE = 4
 _WRONG_FORM = frozenset({400, 404, 405})
+_PASS_MINUTES = 60
 
 
 def _report_nothing(_: CallReport) -> None:
@@ -66,12 +56,14 @@ class GraphDirectory:
         def connect() -> "Connection":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's modules warn of themselves
-                from shared.graph.connection import Connection, managed_identity  # noqa: PLC0415 - 0.5 s, see above
+                from shared.graph.connection import Connection  # noqa: PLC0415 - 0.5 s, see above
             make = credential_factory or partial(managed_identity, client_id)
             return Connection(root, make, call_seconds)
 
         self._clock = clock
         self._graph = GraphClient(root, clock, connect, on_call, call_seconds)
+        self._users = UserReader(self._graph, clock)
+        self._pace = Pace(clock)
 
     async def close(self) -> None:
         """Close every connection; nothing is called afterwards."""
@@ -81,88 +73,27 @@ class GraphDirectory:
 
     async def find_user(self, reference: UserReference) -> User | None:
         """Keep the port's promise; what is found has to be who was asked for, else UnreadableAnswerError."""
-        if reference.kind is ReferenceKind.SECURITY_IDENTIFIER:
-            return await self._find_by_security_identifier(reference.value)
-        call = Call("readUser", lambda requests: requests.user(reference.value), partial(_parse_named, reference))
-        try:
-            return await self._graph.ask(call, Patience(self._clock))
-        except NotFoundError:
-            return None
+        return await self._users.find(reference)
 
-    async def _find_by_security_identifier(self, identifier: str) -> User | None:
-        def parse(entity: Entity) -> User:
-            if not _same(parse_security_identifier(entity) or "", identifier):
-                raise unreadable("onPremisesSecurityIdentifier")
-            return parse_user(entity)
+    async def was_deleted(self, user_id: UserId) -> bool:
+        """Keep the port's promise; where that cannot be told, it was not."""
+        return await self._users.was_deleted(user_id)
 
-        reading = Reading(
-            "findUsers", lambda requests: requests.users_with_security_identifier(identifier), parse, advanced=True
-        )
-        found = {user.id: user for user in await self._graph.read_all(reading, Patience(self._clock))}
-        if len(found) > 1:
-            raise AmbiguousUserError
-        return next(iter(found.values()), None)
+    async def read_sign_in(self, user: User) -> SignIn:
+        """Keep the port's promise; little time is spent on it, for no reset waits for what is told beside it."""
+        return await self._users.read_sign_in(user)
 
     async def read_subject(self, user: User) -> Subject:
         """Keep the port's promise; raise OperatorError for a group that our identity may not read."""
-        patience = Patience(self._clock)
-        reading = Reading("listGroups", lambda requests: requests.groups_of(user.id), parse_group, advanced=True)
-        with _first_error():
-            async with asyncio.TaskGroup() as tasks:
-                groups_read = tasks.create_task(self._graph.read_all(reading, patience))
-                direct = tasks.create_task(self._read_roles(user.id, None, patience))
-        groups = tuple({group.id: group for group in groups_read.result()}.values())
-        through_groups = await self._read_roles_through(groups, patience)
-        return Subject(user, groups, tuple(dict.fromkeys([*direct.result(), *through_groups])))
-
-    async def _read_roles_through(self, groups: tuple[Group, ...], patience: Patience) -> list[RoleHolding]:
-        places = asyncio.Semaphore(_GROUPS_AT_ONCE)
-
-        async def read(group_id: GroupId) -> list[RoleHolding]:
-            async with places:
-                return await self._read_roles(group_id, group_id, patience)
-
-        with _first_error():
-            async with asyncio.TaskGroup() as tasks:
-                read_roles = [tasks.create_task(read(group.id)) for group in groups if group.role_assignable]
-        return [holding for task in read_roles for holding in task.result()]
-
-    async def _read_roles(
-        self, principal_id: UserId | GroupId, through: GroupId | None, patience: Patience
-    ) -> list[RoleHolding]:
-        reading = Reading(
-            "listRoleAssignments",
-            lambda requests: requests.role_assignments_of(principal_id),
-            partial(parse_role_assignment, principal_id=principal_id, through=through),
-        )
-        return await self._graph.read_all(reading, patience)
+        return await GuardReader(self._graph, self._clock).read(user)
 
     async def list_methods(self, user_id: UserId) -> Listing:
-        """Keep the port's promise; a cloud without hardware OATH has none of it."""
-        patience = Patience(self._clock)
-        reading = Reading("listMethods", lambda requests: requests.methods_of(user_id), parse_method)
-        with _first_error():
-            async with asyncio.TaskGroup() as tasks:
-                listed = tasks.create_task(self._graph.read_all(reading, patience))
-                tokens = tasks.create_task(self._list_hardware_oath(user_id, patience))
-        hardware = tokens.result()
-        if hardware is None:
-            return Listing(merge_methods(listed.result()), (MethodType.HARDWARE_OATH,))
-        return Listing(merge_methods(listed.result() + hardware))
+        """Keep the port's promise; a cloud without a type has none of it."""
+        return await MethodLister(self._graph, self._clock, user_id).list()
 
-    async def _list_hardware_oath(self, user_id: UserId, patience: Patience) -> list[Method | None] | None:
-        """Return the hardware OATH tokens, None when our identity may not list them."""
-        reading = Reading(
-            "listHardwareOathMethods",
-            lambda requests: requests.hardware_oath_methods_of(user_id),
-            parse_hardware_oath_method,
-        )
-        try:
-            return await self._graph.read_all(reading, patience)
-        except NotFoundError:
-            return []
-        except NotPermittedError:
-            return None
+    async def granted_roles(self) -> frozenset[str]:
+        """Keep the port's promise."""
+        return await self._graph.granted_roles()
 
     # --- Changing -----------------------------------------------------------------------------------------------
 
@@ -177,6 +108,7 @@ class GraphDirectory:
                 await self._change(
                     f"deactivate.{kind.type}",
                     lambda requests: requests.deactivate_method(user_id, kind, method.id),
+                    removal_needs(kind.type),
                     patience,
                 )
             case Removal.DELETE if kind.type is MethodType.EXTERNAL:
@@ -188,7 +120,10 @@ class GraphDirectory:
 
     async def _delete(self, user_id: UserId, kind: MethodKind, method: Method, patience: Patience) -> None:
         await self._change(
-            f"delete.{kind.type}", lambda requests: requests.delete_method(user_id, kind, method.id), patience
+            f"delete.{kind.type}",
+            lambda requests: requests.delete_method(user_id, kind, method.id),
+            removal_needs(kind.type),
+            patience,
         )
 
     async def _delete_external(self, user_id: UserId, kind: MethodKind, method: Method, patience: Patience) -> None:
@@ -203,44 +138,76 @@ class GraphDirectory:
         await self._change(
             f"delete.{kind.type}",
             lambda requests: requests.delete_external_method_by_reference(user_id, method.id),
+            removal_needs(kind.type),
             patience,
         )
 
     async def change_default_method(self, user_id: UserId, preference: str) -> None:
         """Keep the port's promise; `preference` is a word of `userPreferredMethodForSecondaryAuthentication`."""
-        await self._change("changeDefaultMethod", lambda requests: requests.change_default_method(user_id, preference))
+        await self._change(
+            "changeDefaultMethod", lambda requests: requests.change_default_method(user_id, preference), CHANGE_DEFAULT
+        )
 
     async def revoke_sessions(self, user_id: UserId) -> None:
         """Keep the port's promise."""
-        await self._change("revokeSessions", lambda requests: requests.revoke_sessions(user_id))
+        await self._step(StepName.REVOKE_SESSIONS, lambda requests: requests.revoke_sessions(user_id))
 
     async def disable_account(self, user_id: UserId) -> None:
         """Keep the port's promise."""
-        await self._change("disableAccount", lambda requests: requests.disable_account(user_id))
+        await self._step(StepName.DISABLE_ACCOUNT, lambda requests: requests.enable_account(user_id, enabled=False))
 
-    async def _change(self, operation: str, build: Build, patience: Patience | None = None) -> None:
-        call = Call(operation, build, lambda _: None, changes=True)
+    async def enable_account(self, user_id: UserId) -> None:
+        """Keep the port's promise."""
+        await self._step(StepName.ENABLE_ACCOUNT, lambda requests: requests.enable_account(user_id, enabled=True))
+
+    async def confirm_compromised(self, user_id: UserId) -> None:
+        """Keep the port's promise; identity protection sends no Retry-After, so we keep its one call a second."""
+        wait = self._pace.reserve()
+        if wait is None:
+            raise ThrottledError(GraphAnswer(code="manyConfirmations"))
+        await self._clock.sleep(wait)
+        await self._step(StepName.CONFIRM_COMPROMISED, lambda requests: requests.confirm_compromised(user_id))
+
+    async def add_to_group(self, user_id: UserId, group_id: GroupId) -> None:
+        """Keep the port's promise; a refusal counts only where the user is no member already."""
+        try:
+            await self._step(StepName.CONTAINMENT_GROUP, lambda requests: requests.add_to_group(user_id, group_id))
+        except BadRequestError:
+            groups = await GuardReader(self._graph, self._clock).groups_of(user_id, "users")
+            if group_id not in {group.id for group in groups}:
+                raise
+
+    async def set_password(self, user_id: UserId, password: str) -> None:
+        """Keep the port's promise."""
+        await self._step(StepName.RESET_PASSWORD, lambda requests: requests.set_password(user_id, password))
+
+    async def set_per_user_mfa(self, user_id: UserId, state: str) -> None:
+        """Keep the port's promise."""
+        await self._step(StepName.PER_USER_MFA, lambda requests: requests.set_per_user_mfa(user_id, state))
+
+    async def create_pass(self, user_id: UserId) -> TemporaryAccessPass:
+        """Keep the port's promise; where the policy refuses an hour, take the lifetime that it has by default."""
+        try:
+            return await self._create_pass(user_id, _PASS_MINUTES)
+        except BadRequestError:
+            return await self._create_pass(user_id, None)
+
+    async def _create_pass(self, user_id: UserId, minutes: int | None) -> TemporaryAccessPass:
+        call = Call(
+            "createPass",
+            lambda requests: requests.create_pass(user_id, minutes),
+            lambda answer: parse_pass(read_entity(answer), self._clock.now()),
+            STEP_NEEDS[StepName.TEMPORARY_ACCESS_PASS],
+            changes=True,
+            once=True,
+        )
+        return await self._graph.ask(call, Patience(self._clock))
+
+    async def _step(self, step: StepName, build: Build) -> None:
+        await self._change(step, build, STEP_NEEDS[step], Patience(self._clock))
+
+    async def _change(
+        self, operation: str, build: Build, needs: tuple[Need, ...], patience: Patience | None = None
+    ) -> None:
+        call = Call(operation, build, lambda _: None, needs, changes=True)
         await self._graph.ask(call, patience or Patience(self._clock))
-
-
-def _parse_named(reference: UserReference, answer: Answer) -> User:
-    user = parse_user(read_entity(answer))
-    if _same(user.id, reference.value):
-        return user
-    if reference.kind is ReferenceKind.USER_PRINCIPAL_NAME and _same(user.user_principal_name, reference.value):
-        return user
-    raise unreadable("anotherUser")
-
-
-def _same(one: str, other: str) -> bool:
-    # bytes.lower() knows ASCII only: letters that merely look alike when folded are two names.
-    return one.encode().lower() == other.encode().lower()
-
-
-@contextmanager
-def _first_error() -> Iterator[None]:
-    """Raise the first error of several readings itself: callers decide by its type."""
-    try:
-        yield
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None

@@ -4,14 +4,15 @@ A property that was selected and is not there is null, as OData has it; ids and 
 """
 
 import re
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
-from shared.catalogue import BY_ODATA_TYPE, BY_TYPE, PASSWORD_TYPE
+from shared.catalogue import BY_ODATA_TYPE, PASSWORD_TYPE, MethodKind
 from shared.errors import OperatorError
 from shared.graph.masking import clean_name, mask_email, mask_phone, mask_serial
 from shared.graph.wire import Entity, unreadable
 from shared.model import Group, Method, RoleHolding, User
+from shared.ports import TemporaryAccessPass
 from shared.strictjson import Json
 from shared.vocabulary import GroupId, MethodId, MethodType, RoleId, UserId
 
@@ -25,6 +26,7 @@ USER_PROPERTIES = (
     "signInSessionsValidFromDateTime",
     "onPremisesSecurityIdentifier",
 )
+ACCOUNT_PROPERTIES = ("onPremisesSamAccountName", "onPremisesDomainName")
 GROUP_PROPERTIES = ("id", "displayName", "isAssignableToRole")
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -58,6 +60,35 @@ def parse_security_identifier(entity: Entity) -> str | None:
     return _optional(entity, "onPremisesSecurityIdentifier", str)
 
 
+@dataclass(frozen=True)
+class NamedAccount:
+    """A user with their account on-premises: `domain` is a DNS name, None where Microsoft Graph shows none."""
+
+    user: User
+    name: str
+    domain: str | None
+
+
+def parse_named_account(entity: Entity) -> NamedAccount:
+    """Read a user of whom ACCOUNT_PROPERTIES were selected too."""
+    name = _name(entity, "onPremisesSamAccountName")
+    return NamedAccount(parse_user(entity), name, _optional(entity, "onPremisesDomainName", str))
+
+
+def parse_has_certificates(entity: Entity) -> bool:
+    """Read whether certificate user ids are set (`authorizationInfo`); null says that there are none."""
+    info = entity.get("authorizationInfo")
+    ids = info.get("certificateUserIds") if isinstance(info, dict) else info
+    if ids is None or isinstance(ids, list):
+        return bool(ids)
+    raise unreadable("authorizationInfo")
+
+
+def parse_is_federated(entity: Entity) -> bool:
+    """Read a domain's `authenticationType`."""
+    return _name(entity, "authenticationType").casefold() == "federated"
+
+
 def parse_group(entity: Entity) -> Group:
     """Read a group; null for `isAssignableToRole` beside a name is what Graph shows for ordinary groups.
 
@@ -71,11 +102,35 @@ def parse_group(entity: Entity) -> Group:
     return Group(group_id, role_assignable=assignable or False)
 
 
-def parse_role_assignment(entity: Entity, principal_id: UserId | GroupId, through: GroupId | None) -> RoleHolding:
-    """Read a role assignment, which has to be one of `principal_id`: a filter that was ignored is found here."""
+def parse_role_holding(
+    entity: Entity, principal_id: UserId | GroupId, through: GroupId | None, *, eligible: bool
+) -> RoleHolding:
+    """Read an assignment of, or an eligibility for, a directory role.
+
+    It has to be one of `principal_id`: a filter that was ignored is found here.
+    """
+    _check_principal(entity, principal_id)
+    return RoleHolding(RoleId(_object_id(entity, "roleDefinitionId")), through, eligible)
+
+
+def parse_group_eligibility(entity: Entity, principal_id: UserId | GroupId) -> GroupId:
+    """Read which group `principal_id` could make themselves a member of, or an owner, who can add themselves."""
+    _check_principal(entity, principal_id)
+    return GroupId(_object_id(entity, "groupId"))
+
+
+def _check_principal(entity: Entity, principal_id: UserId | GroupId) -> None:
     if _object_id(entity, "principalId") != principal_id:
         raise unreadable("principalId")
-    return RoleHolding(RoleId(_object_id(entity, "roleDefinitionId")), through)
+
+
+def parse_pass(entity: Entity, now: datetime) -> TemporaryAccessPass:
+    """Read a pass that was just made: the only answer that shows its code."""
+    code, minutes = entity.get("temporaryAccessPass"), entity.get("lifetimeInMinutes")
+    if not isinstance(code, str) or not code or not isinstance(minutes, int):
+        raise unreadable("temporaryAccessPass")
+    starts_at = parse_time(entity.get("startDateTime")) or now
+    return TemporaryAccessPass(_method_id(entity), code, starts_at + timedelta(minutes=minutes))
 
 
 def parse_method(entity: Entity) -> Method | None:
@@ -83,24 +138,29 @@ def parse_method(entity: Entity) -> Method | None:
     odata_type = entity.get("@odata.type")
     if not isinstance(odata_type, str) or not _ODATA_TYPE.fullmatch(odata_type):
         raise unreadable("odata.type")
-    method_id = entity.get("id")
-    if not isinstance(method_id, str) or not _METHOD_ID.fullmatch(method_id):
-        raise unreadable("id")
+    method_id = _method_id(entity)
     if odata_type.casefold() == PASSWORD_TYPE.casefold():
         return None
     kind = BY_ODATA_TYPE.get(odata_type.casefold())
     method = Method(
         type=kind.type if kind else None,
         odata_type=kind.odata_type if kind else odata_type,
-        id=MethodId(method_id),
+        id=method_id,
         registered_at=_registered_at(entity),
     )
     return _with_details(method, entity)
 
 
-def parse_hardware_oath_method(entity: Entity) -> Method | None:
-    """Read an item of `hardwareOathMethods`: a collection of one type need not repeat the type in each item."""
-    return parse_method({"@odata.type": BY_TYPE[MethodType.HARDWARE_OATH].odata_type, **entity})
+def parse_method_of(entity: Entity, kind: MethodKind) -> Method | None:
+    """Read an item of a type's own collection, which need not repeat the type in each item."""
+    return parse_method({"@odata.type": kind.odata_type, **entity})
+
+
+def _method_id(entity: Entity) -> MethodId:
+    method_id = entity.get("id")
+    if not isinstance(method_id, str) or not _METHOD_ID.fullmatch(method_id):
+        raise unreadable("id")
+    return MethodId(method_id)
 
 
 def merge_methods(listed: list[Method | None]) -> tuple[Method, ...]:

@@ -15,28 +15,32 @@ _JITTER = 0.25
 class Patience:
     """What one call of the port may spend on waiting: every wait ends within 20 s of the first one's start.
 
-    It is shared by everything that the call reads, one after another or at once.
+    It is shared by everything that the call reads, one after another or at once. `seconds` makes it shorter.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, seconds: float = MOST_WAITING_SECONDS) -> None:
         self._clock = clock
+        self._seconds = seconds
         self._ends_at: datetime | None = None
 
     def allows(self, seconds: float) -> bool:
         """Tell whether a wait of that length, from now, still fits."""
         now = self._clock.now()
         if self._ends_at is None:
-            self._ends_at = now + timedelta(seconds=MOST_WAITING_SECONDS)
+            self._ends_at = now + timedelta(seconds=self._seconds)
         return timedelta(seconds=seconds) <= self._ends_at - now
 
 
-def wait_before_repeat(failures: Sequence[GraphError], *, changes: bool, jitter: float) -> float | None:
+def wait_before_repeat(
+    failures: Sequence[GraphError], *, changes: bool, once: bool = False, jitter: float
+) -> float | None:
     """Return the seconds to wait before the next try after `failures`, None when there must not be one.
 
-    `changes`: whether the call changes something; all our changes converge, so that a refused one may be sent again.
-    Whether one took effect that got no answer is for the next listing to tell. `jitter` is from 0 to 1.
+    `changes`: whether the call changes something; our changes converge, so that a refused one may be sent again.
+    Whether one took effect that got no answer is for the next listing to tell. `once`: it does not converge, so only
+    what was certainly not carried out is sent again. `jitter` is from 0 to 1.
     """
-    if len(failures) >= MOST_TRIES:
+    if len(failures) >= MOST_TRIES or (once and not isinstance(failures[-1], ThrottledError | TokenError)):
         return None
     backoff = 2.0 ** (len(failures) - 1) * (1 + _JITTER * jitter)
     match failures[-1]:

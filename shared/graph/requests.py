@@ -6,7 +6,7 @@ imports the SDK: it is itself imported with the first call only.
 
 import json
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_abstractions.method import Method as HttpMethod
@@ -20,7 +20,7 @@ from msgraph.generated.users.users_request_builder import UsersRequestBuilder
 from msgraph.graph_service_client import GraphServiceClient
 
 from shared.catalogue import BY_TYPE, MethodKind
-from shared.graph.facts import GROUP_PROPERTIES, USER_PROPERTIES
+from shared.graph.facts import ACCOUNT_PROPERTIES, GROUP_PROPERTIES, USER_PROPERTIES
 from shared.strictjson import Json
 from shared.vocabulary import GroupId, MethodId, MethodType, UserId
 
@@ -63,6 +63,7 @@ class Requests:
 
     def __init__(self, client: GraphServiceClient, graph_url: str) -> None:
         self._client = client
+        self._v1 = f"{graph_url}/v1.0"
         self._beta = f"{graph_url}/beta"
 
     # --- Users, groups and roles --------------------------------------------------------------------------------
@@ -88,13 +89,45 @@ class Requests:
         info = self._client.users.to_get_request_information(RequestConfiguration(query_parameters=query))
         return _as_advanced_query(info)
 
-    def groups_of(self, user_id: UserId) -> RequestInformation:
-        """Read the groups that a user is a member of, directly or through others."""
-        template = (
-            "{+baseurl}/users/{user_id}/transitiveMemberOf/microsoft.graph.group?$select={+properties}&$count=true"
+    def users_with_account_name(self, name: str) -> RequestInformation:
+        """Read the users whose account on-premises has this name, in whatever domain."""
+        query = _UsersQuery(
+            select=[*USER_PROPERTIES, *ACCOUNT_PROPERTIES],
+            filter=f"onPremisesSamAccountName eq '{_quoted(name)}'",
+            count=True,
         )
-        info = self._info(HttpMethod.GET, template, user_id=user_id, properties=_SELECTED_GROUP)
+        info = self._client.users.to_get_request_information(RequestConfiguration(query_parameters=query))
         return _as_advanced_query(info)
+
+    def deleted_user(self, user_id: UserId) -> RequestInformation:
+        """Read a user that was deleted lately."""
+        template = "{+baseurl}/directory/deletedItems/{user_id}/microsoft.graph.user?$select=id"
+        return self._info(HttpMethod.GET, template, user_id=user_id)
+
+    def certificates_of(self, user_id: UserId, *, beta: bool) -> RequestInformation:
+        """Read the certificate user ids of a user."""
+        root = "{+beta}" if beta else "{+baseurl}"
+        return self._info(HttpMethod.GET, f"{root}/users/{{user_id}}?$select=authorizationInfo", user_id=user_id)
+
+    def domain(self, name: str) -> RequestInformation:
+        """Read a domain of the tenant."""
+        return self._info(HttpMethod.GET, "{+baseurl}/domains/{name}", name=name)
+
+    def groups_of(
+        self, principal_id: UserId | GroupId, kind: Literal["users", "groups"] = "users"
+    ) -> RequestInformation:
+        """Read the groups that a user or a group is a member of, directly or through others."""
+        template = (
+            f"{{+baseurl}}/{kind}/{{principal_id}}/transitiveMemberOf/microsoft.graph.group"
+            "?$select={+properties}&$count=true"
+        )
+        info = self._info(HttpMethod.GET, template, principal_id=principal_id, properties=_SELECTED_GROUP)
+        return _as_advanced_query(info)
+
+    def group(self, group_id: GroupId) -> RequestInformation:
+        """Read a group."""
+        template = "{+baseurl}/groups/{group_id}?$select={+properties}"
+        return self._info(HttpMethod.GET, template, group_id=group_id, properties=_SELECTED_GROUP)
 
     def role_assignments_of(self, principal_id: UserId | GroupId) -> RequestInformation:
         """Read the active assignments of directory roles to a user or a group."""
@@ -102,6 +135,20 @@ class Requests:
         return self._client.role_management.directory.role_assignments.to_get_request_information(
             RequestConfiguration(query_parameters=query)
         )
+
+    def role_eligibilities_of(self, principal_id: UserId | GroupId) -> RequestInformation:
+        """Read the directory roles that a user, or the members of a group, could activate."""
+        return self._of_principal("roleManagement/directory/roleEligibilityScheduleInstances", principal_id)
+
+    def group_eligibilities_of(self, principal_id: UserId | GroupId) -> RequestInformation:
+        """Read the groups that a user or a group could make themselves a member or an owner of."""
+        return self._of_principal(
+            "identityGovernance/privilegedAccess/group/eligibilityScheduleInstances", principal_id
+        )
+
+    def _of_principal(self, collection: str, principal_id: UserId | GroupId) -> RequestInformation:
+        condition = f"principalId eq '{_quoted(principal_id)}'"
+        return self._info(HttpMethod.GET, f"{{+baseurl}}/{collection}?$filter={{condition}}", condition=condition)
 
     def next_page(self, link: str, *, advanced: bool) -> RequestInformation:
         """Read on where a page's link leads; an advanced query is one on every page."""
@@ -116,10 +163,10 @@ class Requests:
         """Read a user's methods, all types but hardware OATH."""
         return self._client.users.by_user_id(user_id).authentication.methods.to_get_request_information()
 
-    def hardware_oath_methods_of(self, user_id: UserId) -> RequestInformation:
-        """Read a user's hardware OATH tokens, which only beta shows."""
-        segment = BY_TYPE[MethodType.HARDWARE_OATH].segment
-        return self._info(HttpMethod.GET, f"{{+beta}}/users/{{user_id}}/authentication/{segment}", user_id=user_id)
+    def methods_of_type(self, user_id: UserId, kind: MethodKind) -> RequestInformation:
+        """Read a user's methods of one type; of a type that is single, the one there is."""
+        root = "{+beta}" if kind.beta else "{+baseurl}"
+        return self._info(HttpMethod.GET, f"{root}/users/{{user_id}}/authentication/{kind.segment}", user_id=user_id)
 
     def delete_method(self, user_id: UserId, kind: MethodKind, method_id: MethodId) -> RequestInformation:
         """Delete one method."""
@@ -150,10 +197,40 @@ class Requests:
         """Invalidate refresh tokens and session cookies."""
         return self._client.users.by_user_id(user_id).revoke_sign_in_sessions.to_post_request_information()
 
-    def disable_account(self, user_id: UserId) -> RequestInformation:
-        """Block sign-in."""
-        info = self._info(HttpMethod.PATCH, "{+baseurl}/users/{user_id}", user_id=user_id)
-        return _with_body(info, {"accountEnabled": False})
+    def enable_account(self, user_id: UserId, *, enabled: bool) -> RequestInformation:
+        """Allow or block sign-in."""
+        return self._change_user(user_id, {"accountEnabled": enabled})
+
+    def set_password(self, user_id: UserId, password: str) -> RequestInformation:
+        """Set a password that has to be changed at the next sign-in."""
+        return self._change_user(
+            user_id, {"passwordProfile": {"password": password, "forceChangePasswordNextSignIn": True}}
+        )
+
+    def confirm_compromised(self, user_id: UserId) -> RequestInformation:
+        """Set a user's risk to high."""
+        info = self._info(HttpMethod.POST, "{+baseurl}/identityProtection/riskyUsers/confirmCompromised")
+        return _with_body(info, {"userIds": [user_id]})
+
+    def add_to_group(self, user_id: UserId, group_id: GroupId) -> RequestInformation:
+        """Make a user a member of a group."""
+        info = self._info(HttpMethod.POST, "{+baseurl}/groups/{group_id}/members/$ref", group_id=group_id)
+        return _with_body(info, {"@odata.id": f"{self._v1}/directoryObjects/{user_id}"})
+
+    def set_per_user_mfa(self, user_id: UserId, state: str) -> RequestInformation:
+        """Set the per-user MFA state."""
+        info = self._info(HttpMethod.PATCH, "{+beta}/users/{user_id}/authentication/requirements", user_id=user_id)
+        return _with_body(info, {"perUserMfaState": state})
+
+    def create_pass(self, user_id: UserId, minutes: int | None) -> RequestInformation:
+        """Make a Temporary Access Pass; None leaves its lifetime to the tenant's policy."""
+        segment = BY_TYPE[MethodType.TEMPORARY_ACCESS_PASS].segment
+        info = self._info(HttpMethod.POST, f"{{+baseurl}}/users/{{user_id}}/authentication/{segment}", user_id=user_id)
+        lifetime: dict[str, Json] = {} if minutes is None else {"lifetimeInMinutes": minutes}
+        return _with_body(info, {"isUsableOnce": True, **lifetime})
+
+    def _change_user(self, user_id: UserId, content: Json) -> RequestInformation:
+        return _with_body(self._info(HttpMethod.PATCH, "{+baseurl}/users/{user_id}", user_id=user_id), content)
 
     def _beta_method(
         self, verb: HttpMethod, user_id: UserId, kind: MethodKind, method_id: MethodId, action: str = ""

@@ -13,7 +13,7 @@ from typing import Literal
 
 from shared.errors import LedgerUnavailableError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x6D666172  # "mfar": tells our file from another program's
 SCHEMA = (
     "PRAGMA journal_mode = WAL",  # the file remembers it
@@ -35,6 +35,11 @@ SCHEMA = (
     """,
     "CREATE INDEX requests_by_id ON requests (request_id, accepted_at)",
     "CREATE TABLE claims (user_id TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, until TEXT NOT NULL) STRICT",
+    """
+    CREATE TABLE marks (
+        user_id TEXT NOT NULL, mark TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (user_id, mark)
+    ) STRICT
+    """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )

@@ -20,7 +20,7 @@ from shared.ledger.rows import (
 )
 from shared.model import AcceptedRequest, Evidence, Outcome, RequestKey
 from shared.ports import Clock
-from shared.vocabulary import RequestId, UserId
+from shared.vocabulary import Mark, RequestId, UserId
 
 _INSERT_NEW = """
     INSERT INTO requests VALUES (:caller, :request_id, :fingerprint, :source, :accepted_at, :first_enqueued_at,
@@ -51,6 +51,10 @@ _COUNT_ATTEMPT = """
 _SET_EVIDENCE = "UPDATE requests SET evidence = ? WHERE caller = ? AND request_id = ? RETURNING attempts"
 _SET_OUTCOME = "UPDATE requests SET outcome = ?, reported = 0 WHERE caller = ? AND request_id = ? RETURNING attempts"
 _SET_REPORTED = "UPDATE requests SET reported = 1 WHERE caller = ? AND request_id = ? RETURNING attempts"
+
+_REMEMBER = "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (user_id, mark) DO UPDATE SET text = excluded.text"
+_RECALL = "SELECT text FROM marks WHERE user_id = ? AND mark = ?"
+_FORGET = "DELETE FROM marks WHERE user_id = ? AND mark = ?"
 
 _ACQUIRE = """
     INSERT INTO claims VALUES (:user_id, :holder, :until)
@@ -121,6 +125,19 @@ class SqliteLedger:
     async def mark_reported(self, key: RequestKey) -> None:
         """Remember that everybody who is told has been told how it ended; a second call changes nothing."""
         await self._update(_SET_REPORTED, (key.caller, key.request_id))
+
+    async def remember(self, user_id: UserId, mark: Mark, text: str) -> None:
+        """Keep what later requests have to know of what was done to a user; a second call replaces the text."""
+        await self._database.write(lambda connection: connection.execute(_REMEMBER, (user_id, mark, text)))
+
+    async def recall(self, user_id: UserId, mark: Mark) -> str | None:
+        """Return what is kept under `mark`; None when there is nothing."""
+        found = await self._database.read(lambda connection: connection.execute(_RECALL, (user_id, mark)).fetchone())
+        return None if found is None else str(found[0])
+
+    async def forget(self, user_id: UserId, mark: Mark) -> None:
+        """Keep it no longer; a second call changes nothing."""
+        await self._database.write(lambda connection: connection.execute(_FORGET, (user_id, mark)))
 
     def claim(self, user_id: UserId) -> HeldClaim:
         """Hold the claim on a user: see `shared.ports.Ledger.claim` and `HeldClaim`."""

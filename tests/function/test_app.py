@@ -71,7 +71,9 @@ async def test_health_says_only_that_it_is_up(stage: Stage) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "up"})
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/api/resets"), ("GET", "/api/resets/x")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/api/resets"), ("GET", "/api/resets/x"), ("GET", "/api/readiness")]
+)
 async def test_call_without_a_key_is_401(stage: Stage, method: str, path: str) -> None:
     """The host keeps out whoever has no key."""
     async with httpx.AsyncClient(base_url=stage.host.url, timeout=10) as anonymous:
@@ -79,7 +81,8 @@ async def test_call_without_a_key_is_401(stage: Stage, method: str, path: str) -
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allow"), [("GET", "/api/resets", "POST"), ("DELETE", "/api/resets/x", "GET")]
+    ("method", "path", "allow"),
+    [("GET", "/api/resets", "POST"), ("DELETE", "/api/resets/x", "GET"), ("POST", "/api/readiness", "GET")],
 )
 async def test_call_with_the_wrong_method_is_405(client: httpx.AsyncClient, method: str, path: str, allow: str) -> None:
     """And the answer says which one is right."""
@@ -232,3 +235,50 @@ async def test_app_behind_easy_auth_asks_for_the_role(stage: Stage, tmp_path: Pa
             signed_in = dict(host.sign_in([("oid", caller), ("roles", "MfaReset.Request")]))
             answer = await client.post("/api/resets", json=body, headers=signed_in)
             assert (answer.status_code, answer.json()["caller"]) == (200, caller)
+
+
+async def test_readiness_with_a_key_says_what_the_identity_can_do(client: httpx.AsyncClient) -> None:
+    """The sandbox grants everything, so that some of it is unused."""
+    answer = await client.get("/api/readiness")
+    document = answer.json()
+    assert (answer.status_code, document["ready"], document["missing"], document["note"]) == (200, True, [], None)
+    assert {one["step"]: one["profiles"] for one in document["steps"]} == {
+        "disableAccount": ["compromised"],
+        "revokeSessions": ["reregister", "compromised", "privileged.instead"],
+    }
+    assert "IdentityRiskyUser.ReadWrite.All" in document["unused"]
+
+
+async def test_readiness_names_the_role_that_was_taken_away_to_a_reader_only(stage: Stage, tmp_path: Path) -> None:
+    """A new process has a new token; without one there is an answer too."""
+    environment = stage.environment | {"REQUIRE_ENTRA_CALLER": "true", "LEDGER_URL": f"sqlite:///{tmp_path}/new.sqlite"}
+    caller = ("oid", "aaaaaaaa-0000-4000-8000-00000000000a")
+    taken = {"UserAuthenticationMethod.ReadWrite.All", "UserAuthMethod-Phone.ReadWrite.All"}
+    async with (
+        HostProcess(ROOT, environment, easy_auth=True) as host,
+        httpx.AsyncClient(base_url=host.url, headers={"x-functions-key": host.function_key}, timeout=60) as client,
+    ):
+
+        async def ask(*roles: str) -> httpx.Response:
+            signed_in = dict(host.sign_in([caller, *(("roles", role) for role in roles)]))
+            return await client.get("/api/readiness", headers=signed_in)
+
+        assert (await client.get("/api/readiness")).status_code == 401
+        refused = await ask("MfaReset.Request")
+        assert (refused.status_code, refused.json()["code"]) == (403, "roleMissing")
+        stage.tenant.add_fault(Fault(path="/msi/token", status=500, times=None))
+        stage.tenant.roles -= taken
+        try:
+            without = await ask("MfaReset.Read")
+            stage.tenant.clear_faults()
+            answer = await ask("MfaReset.Operate")
+        finally:
+            stage.tenant.clear_faults()
+            stage.tenant.roles |= taken
+    assert (without.status_code, without.json()["code"]) == (503, "noToken")
+    assert int(without.headers["retry-after"]) > 0
+    document = answer.json()
+    assert (answer.status_code, document["ready"]) == (200, False)
+    assert document["missing"] == ["UserAuthMethod-Phone.ReadWrite.All"]
+    assert [one["type"] for one in document["methodTypes"] if not one["canRemove"]] == ["phone"]
+    assert (document["listsEveryType"], document["canChangeDefaultMethod"]) == (True, False)

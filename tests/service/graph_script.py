@@ -229,16 +229,18 @@ def refusal(status: int, code: str = "someCode", message: str = "text", **header
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-type Where = Literal["groups", "roles", "methods", "hardware"]
+type Where = Literal["groups", "roles", "eligible", "joinable", "methods", "hardware"]
 
 
 def by_place(replies: Mapping[Where, Reply]) -> Script:
-    """Answer by what is read: groups, role assignments, methods, hardware OATH methods; an empty page otherwise."""
+    """Answer by what is read; an empty page where nothing is said of it."""
 
     def answer(asked: Asked) -> Reply:
         marks: dict[Where, str] = {
             "groups": "/transitiveMemberOf/",
             "roles": "/roleAssignments",
+            "eligible": "/roleEligibilityScheduleInstances",
+            "joinable": "/group/eligibilityScheduleInstances",
             "hardware": "/hardwareOathMethods",
             "methods": "/authentication/methods",
         }

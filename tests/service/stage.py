@@ -13,12 +13,15 @@ import httpx
 from azure.core.credentials import AccessToken
 
 from sandbox.tenant import Tenant
+from sandbox.vault import Vault
 from shared.graph import GraphDirectory
 from shared.intake import fingerprint
 from shared.ledger.sqlite import SqliteLedger
 from shared.model import AcceptedRequest, Outcome, ReferenceKind, RequestKey, ResetRequest, Selection, UserReference
 from shared.policy import Policy, parse_policy
 from shared.service import Service
+from shared.steps import StepTaker
+from shared.vault import KeyVault
 from shared.vocabulary import QUEUE, Caller, ProfileName, RequestId, Source
 from tests.clocks import FakeClock
 
@@ -77,12 +80,15 @@ class Stage:
     ledger: SqliteLedger
     directory: GraphDirectory
     policy: Policy
+    vault: Vault
+    key_vault: KeyVault | None
     numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
 
     @property
     def service(self) -> Service:
         """The service under the policy as it is now."""
-        return Service(self.policy, self.directory, self.ledger, self.clock)
+        steps = StepTaker(self.directory, self.ledger, self.clock, self.key_vault)
+        return Service(self.policy, self.directory, self.ledger, self.clock, steps)
 
     async def reset(self, user: str, **more: Any) -> Outcome:  # noqa: ANN401 - fields of a request
         """Accept a request for a user and carry it out within 4 minutes."""
@@ -158,9 +164,14 @@ async def set_up(tmp_path: Path) -> AsyncIterator[Stage]:
         stack.push_async_callback(directory.close)
         ledger = SqliteLedger(tmp_path / "ledger.sqlite", clock)
         stack.push_async_callback(ledger.close)
-        yield Stage(tenant, clock, ledger, directory, policy_with())
+        vault = await stack.enter_async_context(Vault(tenant.tokens, now=clock.now))
+        key_vault = KeyVault(
+            vault.url, None, credential_factory=lambda: TenantCredential(tenant), ca_file=vault.ca_file
+        )
+        stack.push_async_callback(key_vault.close)
+        yield Stage(tenant, clock, ledger, directory, policy_with(), vault, key_vault)
 
 
-def under(stage: Stage, policy: Policy) -> Stage:
-    """Play the same under another policy."""
-    return replace(stage, policy=policy)
+def under(stage: Stage, policy: Policy, *, no_vault: bool = False) -> Stage:
+    """Play the same under another policy, or without a vault."""
+    return replace(stage, policy=policy, key_vault=None if no_vault else stage.key_vault)

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from sandbox.tenant import Fault, Tenant, load_directory
-from shared.catalogue import ALTERNATE_MOBILE, KINDS, MOBILE
+from shared.catalogue import ALTERNATE_MOBILE, KINDS, MOBILE, MethodKind
 from shared.errors import BadRequestError, NotFoundError, NotPermittedError, OperatorError, RefusedAsDefaultError
 from shared.graph import GraphDirectory
 from shared.model import Method, ReferenceKind, RoleHolding, User, UserReference
@@ -264,11 +264,44 @@ async def test_disable_account_when_done_then_user_shows_it(here: Scene) -> None
         assert (await here.user(AVERY)).account_enabled is False
 
 
-async def test_list_methods_when_broad_role_is_missing_then_not_permitted(here: Scene) -> None:
-    """Without the broad read role there is no listing at all."""
-    here.tenant.roles = {role for role in here.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
-    with pytest.raises(NotPermittedError):
-        await here.directory.list_methods(AVERY)
+async def test_list_methods_when_only_the_narrow_roles_are_there_then_each_type_is_listed_alone(here: Scene) -> None:
+    """The same methods as by the common list, but for what nobody knows; and no call that is refused."""
+    by_common_list = await here.directory.list_methods(BLAIR)
+    narrow = {role for role in here.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
+    here.tenant.roles = narrow
+    by_type = await here.directory.list_methods(BLAIR)
+    key = lambda method: (method.type or "", method.id)  # noqa: E731 - two uses, here
+    assert sorted(by_type.methods, key=key) == sorted(by_common_list.methods, key=key)
+    assert (by_common_list.every_type, by_type.every_type, by_type.not_permitted) == (True, False, ())
+    assert all(call.status == 200 for call in here.tenant.calls)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type)
+async def test_list_methods_when_one_narrow_role_is_missing_then_that_type_only_is_not_permitted(
+    here: Scene, kind: MethodKind
+) -> None:
+    """The others are listed."""
+    roles = {role for role in here.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
+    here.tenant.roles = roles - {kind.narrow_role}
+    listing = await here.directory.list_methods(BLAIR)
+    assert listing.not_permitted == (kind.type,)
+    assert {method.type for method in listing.methods} == set(MethodType) - {kind.type}
+
+
+async def test_list_methods_when_the_service_does_not_honour_the_broad_role_then_each_type_is_listed(
+    here: Scene,
+) -> None:
+    """What a token says and what a service does may differ (graph.md 9)."""
+    here.tenant.add_fault(Fault(method="GET", path="authentication/methods", status=403, times=None))
+    listing = await here.directory.list_methods(BLAIR)
+    assert ({method.type for method in listing.methods}, listing.every_type) == (set(MethodType), False)
+
+
+async def test_list_methods_when_no_role_is_there_then_no_type_is_permitted(here: Scene) -> None:
+    """Whether that matters is for the profile to say."""
+    here.tenant.roles = {role for role in here.tenant.roles if not role.startswith("UserAuth")}
+    listing = await here.directory.list_methods(BLAIR)
+    assert (listing.methods, set(listing.not_permitted)) == ((), set(MethodType))
 
 
 async def test_remove_method_when_cut_after_the_effect_then_listing_tells(here: Scene) -> None:

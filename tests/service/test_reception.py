@@ -256,7 +256,7 @@ async def test_report_that_failed_is_made_by_the_next_delivery(door: Door) -> No
 
 async def test_request_that_cannot_go_on_is_resumed_later_and_ends(door: Door) -> None:
     """Past the budget of a call a resume is scheduled before the delivery is settled."""
-    door.stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=503, times=5))
+    door.stage.tenant.add_fault(Fault(method="GET", path="authentication/methods", status=503, times=5))
     await door.receive({"requestId": "INC-1", "user": DEVON})
     ((key, at),) = door.resumes()
     assert abs(at - door.stage.clock.now() - timedelta(minutes=1)) < timedelta(seconds=1)
@@ -383,7 +383,7 @@ async def test_call_is_durable_before_the_work_and_answered_with_the_outcome(doo
 
 async def test_call_that_cannot_end_now_is_pending_and_the_resume_ends_it(door: Door) -> None:
     """Nothing more is scheduled than the resume that was there before the work."""
-    door.stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=503, times=5))
+    door.stage.tenant.add_fault(Fault(method="GET", path="authentication/methods", status=503, times=5))
     (reply,) = await door.call({"requestId": "INC-1", "user": DEVON})
     assert reply == Pending(key_of("INC-1", FUNCTION_KEY))
     ((key, _),) = door.resumes()

@@ -92,8 +92,8 @@ async def test_method_that_is_gone_already_is_no_failure(stage: Stage) -> None:
 
 async def test_method_that_vanished_by_itself_is_already_gone(stage: Stage) -> None:
     """What nobody of us removed is not claimed."""
-    row = await accept(stage, DEVON)
-    stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=500, times=5))
+    row = await stage.ledger.accept(request_for(DEVON, stage.clock.now(), profile="compromised"))
+    stage.tenant.add_fault(Fault(method="PATCH", path=DEVON, status=500, times=5))
     with pytest.raises(UnavailableError):
         await stage.handle(row)
     user = stage.tenant.directory.users[DEVON]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shared.decide import Approval, Decision, Refusal, decide
 from shared.model import Group, ReferenceKind, ResetRequest, RoleHolding, Selection, Subject, User, UserReference
 from shared.policy import Policy, parse_policy
-from shared.vocabulary import QUEUE, Caller, GroupId, ProfileName, RequestId, RoleId, StepName, UserId
+from shared.vocabulary import QUEUE, Caller, GroupId, ProfileName, RequestId, RoleId, Step, StepName, UserId
 
 USER = UserId("10000000-0000-4000-8000-000000000001")
 OTHER = "10000000-0000-4000-8000-000000000002"
@@ -52,9 +52,13 @@ def request(profile: str = "plain", *, keep: tuple[str, ...] = (), dry_run: bool
 
 
 groups = st.lists(
-    st.builds(Group, st.sampled_from([GROUP, GroupId(OTHER)]), st.booleans()), max_size=3, unique_by=lambda one: one.id
+    st.builds(Group, st.sampled_from([GROUP, GroupId(OTHER)]), st.booleans(), st.booleans()),
+    max_size=3,
+    unique_by=lambda one: one.id,
 ).map(tuple)
-roles = st.lists(st.builds(RoleHolding, st.just(ROLE), st.none() | st.just(GROUP)), max_size=2).map(tuple)
+roles = st.lists(st.builds(RoleHolding, st.just(ROLE), st.none() | st.just(GROUP), st.booleans()), max_size=2).map(
+    tuple
+)
 subjects = st.builds(subject, groups, roles, guest=st.booleans(), restricted=st.booleans())
 requests = st.builds(
     request, st.sampled_from(["plain", "admin"]), keep=st.sampled_from([(), ("phone",)]), dry_run=st.booleans()
@@ -92,7 +96,10 @@ def test_decide_collects_every_reason() -> None:
     """A refusal that names one reason of several sends people in circles."""
     never = {"users": [USER], "groups": [GROUP]}
     everything = subject(
-        (Group(GROUP, role_assignable=True),), (RoleHolding(ROLE, GROUP),), guest=True, restricted=True
+        (Group(GROUP, role_assignable=True),),
+        (RoleHolding(ROLE, GROUP), RoleHolding(ROLE, eligible=True)),
+        guest=True,
+        restricted=True,
     )
     decision = decide(
         request(keep=("phone",)), Caller(OTHER), everything, policy(never=never, guests="refuse", mode="observe")
@@ -104,6 +111,7 @@ def test_decide_collects_every_reason() -> None:
         "neverGroup",
         "guest",
         "privilegedRole",
+        "eligibleRole",
         "roleAssignableGroup",
         "restrictedManagement",
     }
@@ -115,7 +123,7 @@ def test_decide_refuses_an_administrator_with_the_steps_instead() -> None:
     admin = subject(roles=(RoleHolding(ROLE),))
     decision = decide(request(), QUEUE, admin, policy())
     assert isinstance(decision, Refusal)
-    assert decision.instead == (StepName.REVOKE_SESSIONS,)
+    assert decision.instead == (Step(StepName.REVOKE_SESSIONS),)
     assert isinstance(decide(request("admin"), NAMED, admin, policy()), Approval)
 
 
@@ -161,7 +169,7 @@ def test_decide_gives_a_caller_no_profile_of_others(
     assert decision.dry_run is (request.dry_run or policy.mode == "observe")
 
 
-RULES_OF_PRIVILEGE = {"privilegedRole", "roleAssignableGroup", "restrictedManagement"}
+RULES_OF_PRIVILEGE = {"privilegedRole", "eligibleRole", "roleAssignableGroup", "restrictedManagement"}
 
 
 def reasons_of_each_rule_alone(
@@ -176,9 +184,9 @@ def reasons_of_each_rule_alone(
         ("callerMayNotAsk", caller, request.profile not in policy.callers.get(caller, ())),
         ("notSelective", request.profile, bool(request.selection) and not profile.selective),
         ("neverUser", "", USER in policy.never.users),
-        *(("neverGroup", one.id, one.id in policy.never.groups) for one in subject.groups),
+        *(("neverGroup", one.id, one.id in policy.never.groups and not one.eligible) for one in subject.groups),
         ("guest", "", policy.guests == "refuse" and subject.user.user_type == "Guest"),
-        *(("privilegedRole", one.role, guarded) for one in roles),
+        *(("eligibleRole" if one.eligible else "privilegedRole", one.role, guarded) for one in roles),
         *(("roleAssignableGroup", one.id, guarded) for one in assignable),
         ("restrictedManagement", "", guarded and subject.user.management_restricted),
     ]
@@ -245,7 +253,22 @@ def test_decide_when_the_steps_instead_are_several_then_in_the_safe_order() -> N
     both = {"instead": ["revokeSessions", "disableAccount"]}
     decision = decide(request(), QUEUE, subject(restricted=True), policy(privileged=both))
     assert isinstance(decision, Refusal)
-    assert decision.instead == (StepName.DISABLE_ACCOUNT, StepName.REVOKE_SESSIONS)
+    assert decision.instead == (Step(StepName.DISABLE_ACCOUNT), Step(StepName.REVOKE_SESSIONS))
+
+
+def test_decide_when_a_right_could_be_activated_then_it_counts_and_is_told_apart() -> None:
+    """An eligible administrator is one activation away from being one; a group they could join is none they are in."""
+    could = subject(
+        (Group(GROUP, role_assignable=True, eligible=True),),
+        (RoleHolding(ROLE, eligible=True), RoleHolding(ROLE, GROUP, eligible=True)),
+    )
+    decision = decide(request(), QUEUE, could, policy(never={"groups": [GROUP]}))
+    assert isinstance(decision, Refusal)
+    assert [reason.text for reason in decision.reasons] == [
+        f"The user could activate the directory role {ROLE}.",
+        f"The user could activate the directory role {ROLE} through group {GROUP}.",
+        f"The user could become a member of the role-assignable group {GROUP}.",
+    ]
 
 
 def test_decide_when_a_role_is_held_through_a_group_then_the_group_is_named() -> None:

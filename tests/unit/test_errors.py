@@ -17,12 +17,13 @@ from shared.errors import (
     SettingsError,
     ThrottledError,
     UnavailableError,
+    VaultError,
 )
 from tests.builders import NOW
 
 ALL = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, MfaResetError)]
 OF_GRAPH = [each for each in ALL if issubclass(each, GraphError)]
-PLAIN = [each for each in ALL if not issubclass(each, GraphError | Later | SettingsError)]
+PLAIN = [each for each in ALL if not issubclass(each, GraphError | Later | SettingsError | VaultError)]
 
 
 @pytest.mark.parametrize("kind", PLAIN)

@@ -11,14 +11,14 @@ from shared.model import Evidence, Method, MethodLine, Plan, PlannedRemoval, Sel
 from shared.plan import line_of, make_plan, make_scope
 from shared.policy import Profile
 from shared.vocabulary import MethodResult, MethodType, Removal
-from tests.builders import a_line, a_method, an_evidence, listings, method_types, profiles, selections
+from tests.builders import a_line, a_method, an_evidence, listings, method_types, planned_steps, profiles, selections
 
 GONE = {MethodResult.DELETED, MethodResult.ALREADY_GONE, MethodResult.DEACTIVATED}
 
 
 def plan_of(methods: tuple[Method, ...], profile: Profile, selection: Selection) -> Plan:
     """Judge a listing."""
-    return make_plan(methods, profile, make_scope(profile, selection))
+    return make_plan(methods, planned_steps(profile), make_scope(profile, selection))
 
 
 def removing(*methods: Method, removal: Removal = Removal.DELETE) -> Plan:

@@ -7,19 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.catalogue import KINDS, PASSWORD_TYPE
+from shared.catalogue import BY_TYPE, KINDS, PASSWORD_TYPE
 from shared.errors import OperatorError, UnreadableAnswerError
 from shared.graph.facts import (
     merge_methods,
     parse_group,
-    parse_hardware_oath_method,
+    parse_group_eligibility,
+    parse_has_certificates,
+    parse_is_federated,
     parse_method,
-    parse_role_assignment,
+    parse_method_of,
+    parse_named_account,
+    parse_pass,
+    parse_role_holding,
     parse_time,
     parse_user,
 )
 from shared.model import Group, Method, RoleHolding
 from shared.vocabulary import GroupId, MethodId, MethodType, RoleId, UserId
+from tests.builders import NOW
+
+HARDWARE_OATH = BY_TYPE[MethodType.HARDWARE_OATH]
 
 ID = "c4bedccf-e5ff-4215-a1df-468800618a6c"
 USER: dict[str, Any] = {
@@ -159,17 +167,76 @@ def test_group_when_a_fact_has_another_type_then_raises(broken: dict[str, Any]) 
         parse_group({"id": ID, "displayName": "x", "isAssignableToRole": None} | broken)
 
 
-def test_role_when_of_the_principal_then_held() -> None:
+@pytest.mark.parametrize("eligible", [True, False])
+def test_role_when_of_the_principal_then_held(*, eligible: bool) -> None:
     """Letter case of ids does not matter."""
     entity: dict[str, Any] = {"principalId": ID.upper(), "roleDefinitionId": ID.upper()}
-    assert parse_role_assignment(entity, UserId(ID), GroupId("g")) == RoleHolding(RoleId(ID), GroupId("g"))
+    assert parse_role_holding(entity, UserId(ID), GroupId("g"), eligible=eligible) == RoleHolding(
+        RoleId(ID), GroupId("g"), eligible
+    )
 
 
 @pytest.mark.parametrize("entity", [{"principalId": ID}, {"roleDefinitionId": ID}, {}, {"principalId": ID[:-1] + "d"}])
 def test_role_when_not_of_the_principal_then_raises(entity: dict[str, Any]) -> None:
     """An assignment that is not the one asked for is no answer."""
     with pytest.raises(UnreadableAnswerError):
-        parse_role_assignment(entity, UserId(ID), None)
+        parse_role_holding(entity, UserId(ID), None, eligible=False)
+    with pytest.raises(UnreadableAnswerError):
+        parse_group_eligibility({"groupId": entity.get("roleDefinitionId")} | entity, UserId(ID))
+
+
+def test_group_eligibility_when_of_the_principal_then_the_group() -> None:
+    """Membership and ownership alike: an owner can make themselves a member."""
+    entity: dict[str, Any] = {"principalId": ID, "groupId": ID.upper(), "accessId": "owner"}
+    assert parse_group_eligibility(entity, UserId(ID)) == ID
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        (None, False),
+        ({}, False),
+        ({"certificateUserIds": None}, False),
+        ({"certificateUserIds": []}, False),
+        ({"certificateUserIds": ["X509:<PN>bob@woodgrove"]}, True),
+    ],
+)
+def test_certificates_when_read_then_whether_there_are_any(info: Any, *, expected: bool) -> None:  # noqa: ANN401 - JSON
+    """The ids themselves are nobody's business here."""
+    assert parse_has_certificates({"authorizationInfo": info}) is expected
+
+
+@pytest.mark.parametrize("info", [{"certificateUserIds": "x"}, "x", 7])
+def test_certificates_when_of_another_form_then_raises(info: Any) -> None:  # noqa: ANN401 - JSON
+    """What cannot be read is not `none`."""
+    with pytest.raises(UnreadableAnswerError):
+        parse_has_certificates({"authorizationInfo": info})
+
+
+@pytest.mark.parametrize(("kind", "federated"), [("Federated", True), ("federated", True), ("Managed", False)])
+def test_domain_when_read_then_whether_it_is_federated(kind: str, *, federated: bool) -> None:
+    """By its authentication type."""
+    assert parse_is_federated({"authenticationType": kind}) is federated
+
+
+PASS: dict[str, Any] = {"id": "p", "temporaryAccessPass": "code", "lifetimeInMinutes": 60, "startDateTime": None}
+
+
+def test_pass_when_made_then_its_end_is_known_and_its_code_not_shown() -> None:
+    """The start is now where Graph does not say."""
+    later = parse_pass(PASS | {"startDateTime": "2026-11-24T10:00:00Z"}, NOW)
+    assert (parse_pass(PASS, NOW).expires_at - NOW).total_seconds() == 3_600
+    assert (later.expires_at - NOW).total_seconds() == 7_200
+    assert (later.code, "code" in repr(later)) == ("code", False)
+
+
+@pytest.mark.parametrize("broken", [{"temporaryAccessPass": None}, {"temporaryAccessPass": ""}, {"id": ""}])
+def test_pass_when_a_part_is_missing_then_raises(broken: dict[str, Any]) -> None:
+    """A pass without its code is one that nobody knows."""
+    with pytest.raises(UnreadableAnswerError):
+        parse_pass(PASS | broken, NOW)
+    with pytest.raises(UnreadableAnswerError):
+        parse_pass(PASS | {"lifetimeInMinutes": "60"}, NOW)
 
 
 @given(entities)
@@ -179,8 +246,13 @@ def test_entities_when_anything_then_value_or_typed_error(entity: dict[str, Any]
         parse_user,
         parse_group,
         parse_method,
-        parse_hardware_oath_method,
-        lambda each: parse_role_assignment(each, UserId(ID), None),
+        lambda each: parse_method_of(each, HARDWARE_OATH),
+        lambda each: parse_group_eligibility(each, UserId(ID)),
+        parse_has_certificates,
+        parse_is_federated,
+        parse_named_account,
+        lambda each: parse_pass(each, NOW),
+        lambda each: parse_role_holding(each, UserId(ID), None, eligible=True),
     ):
         try:
             parse(entity)
@@ -233,8 +305,8 @@ def test_method_when_id_is_odd_then_it_is_kept(method_id: str) -> None:
 
 def test_hardware_oath_when_type_is_missing_then_its_collection_tells() -> None:
     """In a collection of one type an item need not name it; one that does is taken at its word."""
-    assert parse_hardware_oath_method({"id": "m"}) == method(MethodType.HARDWARE_OATH)
-    assert parse_hardware_oath_method({"id": "m", "@odata.type": PASSWORD_TYPE}) is None
+    assert parse_method_of({"id": "m"}, HARDWARE_OATH) == method(MethodType.HARDWARE_OATH)
+    assert parse_method_of({"id": "m", "@odata.type": PASSWORD_TYPE}, HARDWARE_OATH) is None
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ async def test_file_of_any_name_is_the_one_that_is_named(tmp_path: Path, name: s
 @pytest.mark.parametrize(
     ("statements", "told"),
     [
-        ([f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 2"], "0x6d666172, its schema version 2"),
+        ([f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1"], "0x6d666172, its schema version 1"),
         (["CREATE TABLE recipes (name)", "PRAGMA user_version = 1"], "0x0, its schema version 1"),
         ([], "0x0, its schema version 0"),
     ],
@@ -118,7 +118,7 @@ def test_file_of_another_schema_is_refused_and_left_alone(path: Path, statements
         for statement in statements:
             foreign.execute(statement)
     before = path.read_bytes()
-    with pytest.raises(LedgerUnavailableError, match=f"no ledger of schema version 1: its application id is {told}"):
+    with pytest.raises(LedgerUnavailableError, match=f"no ledger of schema version 2: its application id is {told}"):
         connect(path, 5)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -18,8 +18,10 @@ from shared.vocabulary import (
     RequestId,
     Source,
     Status,
+    Step,
     StepName,
     StepResult,
+    in_safe_order,
 )
 from tests.builders import NOW, a_line, a_request, a_step, a_user, an_accepted_request, an_evidence, an_outcome
 from tests.strategies import evidences, keys, method_lines, step_lines
@@ -39,7 +41,16 @@ FROZEN: dict[type[StrEnum], dict[str, str]] = {
         "EXTERNAL": "external",
         "QR_CODE_PIN": "qrCodePin",
     },
-    StepName: {"DISABLE_ACCOUNT": "disableAccount", "REVOKE_SESSIONS": "revokeSessions"},
+    StepName: {
+        "DISABLE_ACCOUNT": "disableAccount",
+        "REVOKE_SESSIONS": "revokeSessions",
+        "CONFIRM_COMPROMISED": "confirmCompromised",
+        "CONTAINMENT_GROUP": "containmentGroup",
+        "RESET_PASSWORD": "resetPassword",
+        "PER_USER_MFA": "perUserMfa",
+        "TEMPORARY_ACCESS_PASS": "temporaryAccessPass",
+        "ENABLE_ACCOUNT": "enableAccount",
+    },
     Removal: {"DELETE": "delete", "DEACTIVATE": "deactivate"},
     Status: {
         "COMPLETED": "completed",
@@ -70,6 +81,7 @@ FROZEN: dict[type[StrEnum], dict[str, str]] = {
         "OBJECT_ID": "objectId",
         "USER_PRINCIPAL_NAME": "userPrincipalName",
         "SECURITY_IDENTIFIER": "securityIdentifier",
+        "ACCOUNT_NAME": "accountName",
     },
 }
 
@@ -82,7 +94,16 @@ def test_enum_when_read_then_its_values_are_the_contracts_words(words: type[StrE
 
 def test_step_names_when_listed_then_in_the_safe_order() -> None:
     """Plans and the steps instead of a reset are ordered by it (product.md 2)."""
-    assert list(StepName) == [StepName.DISABLE_ACCOUNT, StepName.REVOKE_SESSIONS]
+    assert [str(step) for step in in_safe_order(tuple(map(Step, reversed(StepName))))] == [
+        "disableAccount",
+        "revokeSessions",
+        "confirmCompromised",
+        "containmentGroup",
+        "resetPassword",
+        "perUserMfa",
+        "temporaryAccessPass",
+        "enableAccount",
+    ]
 
 
 # --- Keys --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.evidence import note
 from shared.model import (
     Evidence,
     Incident,
@@ -22,7 +23,7 @@ from shared.model import (
 from shared.outcomes import Verification, carried_out, failed, invalid, planned, reasons_of, refused
 from shared.plan import make_plan, make_scope
 from shared.policy import Profile
-from shared.vocabulary import MethodResult, MethodType, Status, StepName, StepResult
+from shared.vocabulary import AFTER_VERIFYING, MethodResult, MethodType, Status, Step, StepName, StepResult
 from tests.builders import (
     ALICE,
     COMPROMISED,
@@ -33,10 +34,10 @@ from tests.builders import (
     a_policy,
     a_request,
     a_step,
-    a_user,
     an_accepted_request,
     an_evidence,
     listings,
+    planned_steps,
     profiles,
     selections,
 )
@@ -156,7 +157,13 @@ def test_outcome_of_a_reset_when_told_then_everything_of_request_and_evidence_is
         incident=incident,
         started_at=NOW,
     )
-    assert [one.code for one in outcome.follow_ups] == ["appPasswords", "accountDisabled"]
+    assert [one.code for one in outcome.follow_ups] == [
+        "appPasswords",
+        "accountDisabled",
+        "registeredDevices",
+        "inboxRules",
+        "oauthGrants",
+    ]
 
 
 # --- Planned -----------------------------------------------------------------------------------------------------
@@ -167,13 +174,15 @@ def test_outcome_of_a_dry_run_when_told_then_it_lists_each_action_in_order_and_e
     methods: tuple[Method, ...], profile: Profile, selection: Selection
 ) -> None:
     """The plan that would have run."""
-    plan = make_plan(methods, profile, make_scope(profile, selection))
-    outcome = planned(an_accepted_request(a_request(dry_run=True)), a_user(), plan, NOW, LATER)
-    again = plan.removals and StepName.REVOKE_SESSIONS in plan.steps
+    plan = make_plan(methods, planned_steps(profile), make_scope(profile, selection))
+    outcome = planned(an_accepted_request(a_request(dry_run=True)), note(an_evidence(), plan), plan, LATER)
+    taken = [one.step for one in plan.steps if not one.skipped]
+    again = plan.removals and Step(StepName.REVOKE_SESSIONS) in taken
     assert [reason.text for reason in outcome.reasons] == [
-        *plan.steps,
+        *(str(step) for step in taken if step.name not in AFTER_VERIFYING),
         *(f"{one.removal} {one.method.type} {one.method.id}" for one in plan.removals),
         *(["revokeSessions again"] if again else []),
+        *(str(step) for step in taken if step.name in AFTER_VERIFYING),
     ]
     assert set(codes(outcome)) <= {"wouldDo"}
     assert (outcome.status, outcome.dry_run, outcome.verified) == (Status.PLANNED, True, False)
@@ -184,8 +193,8 @@ def test_outcome_of_a_dry_run_when_told_then_it_lists_each_action_in_order_and_e
 def test_outcome_of_a_dry_run_when_told_then_what_would_go_is_remaining() -> None:
     """Nothing was removed, and the lines say so."""
     methods = [a_method(), a_method(MethodType.PHONE, "p")]
-    plan = make_plan(methods, REREGISTER_PROFILE, make_scope(REREGISTER_PROFILE, Selection()))
-    outcome = planned(an_accepted_request(), a_user(), plan, NOW, LATER)
+    plan = make_plan(methods, planned_steps(REREGISTER_PROFILE), make_scope(REREGISTER_PROFILE, Selection()))
+    outcome = planned(an_accepted_request(), note(an_evidence(), plan), plan, LATER)
     assert [(line.type, line.result) for line in outcome.methods] == [
         ("phone", MethodResult.REMAINING),
         ("fido2", MethodResult.KEPT),
@@ -195,7 +204,7 @@ def test_outcome_of_a_dry_run_when_told_then_what_would_go_is_remaining() -> Non
 
 def test_outcome_of_a_dry_run_when_there_is_nothing_to_do_then_it_has_no_reason() -> None:
     """An empty plan is a plan."""
-    outcome = planned(an_accepted_request(), a_user(), Plan((), (), ()), NOW, LATER)
+    outcome = planned(an_accepted_request(), an_evidence(), Plan((), (), ()), LATER)
     assert (outcome.status, outcome.reasons, outcome.methods, outcome.steps) == (Status.PLANNED, (), (), ())
 
 
@@ -228,7 +237,7 @@ def test_outcome_of_an_invalid_request_when_told_then_every_problem_is_named_by_
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_outcome_of_a_failure_when_nothing_was_found_yet_then_only_the_last_obstacle_is_told(*, dry_run: bool) -> None:
     """No evidence, no methods, nothing for people to do."""
-    outcome = failed(an_accepted_request(a_request(dry_run=dry_run)), "Throttled", LATER)
+    outcome = failed(an_accepted_request(a_request(dry_run=dry_run)), None, "Throttled", LATER)
     assert (outcome.status, codes(outcome), outcome.dry_run) == (Status.FAILED, ["patienceAtItsEnd"], dry_run)
     assert "the last obstacle was Throttled" in outcome.reasons[0].text
     assert (outcome.user_id, outcome.methods, outcome.follow_ups, outcome.verified) == (None, (), (), False)
@@ -238,7 +247,7 @@ def test_outcome_of_a_failure_when_work_was_done_then_what_is_open_and_what_is_l
     """A half-done reset leaves the window as open as a whole one."""
     steps = (a_step(StepName.DISABLE_ACCOUNT, StepResult.FAILED),)
     evidence = an_evidence(a_line(result=MethodResult.DELETED), a_line("phone", "p"), steps=steps)
-    outcome = failed(an_accepted_request(evidence=evidence), "deadline", LATER)
+    outcome = failed(an_accepted_request(evidence=evidence), None, "deadline", LATER)
     assert codes(outcome) == ["patienceAtItsEnd", "methodRemaining", "stepFailed"]
     assert (outcome.steps, outcome.started_at) == (evidence.steps, NOW)
     assert outcome.methods == (
@@ -264,5 +273,5 @@ def test_outcome_of_a_failure_when_told_then_the_window_is_open_only_where_metho
     methods: tuple[MethodLine, ...], steps: tuple[StepLine, ...], expected: list[str]
 ) -> None:
     """By what was done, not by what was to be done."""
-    outcome = failed(an_accepted_request(evidence=an_evidence(*methods, steps=steps)), "Throttled", LATER)
+    outcome = failed(an_accepted_request(evidence=an_evidence(*methods, steps=steps)), None, "Throttled", LATER)
     assert [one.code for one in outcome.follow_ups] == expected

@@ -11,8 +11,8 @@ from shared.catalogue import ALTERNATE_MOBILE, KINDS, MOBILE, OFFICE
 from shared.model import Method, MethodLine, PlannedRemoval, Selection
 from shared.plan import Scope, default_candidates, judge, line_of, make_plan, make_scope
 from shared.policy import Profile
-from shared.vocabulary import MethodResult, MethodType, Removal, StepName
-from tests.builders import NOW, a_line, a_method, a_policy, listings, profiles, selections
+from shared.vocabulary import MethodResult, MethodType, Removal
+from tests.builders import NOW, a_line, a_method, a_policy, listings, planned_steps, profiles, selections
 
 REREGISTER_TYPES = {
     MethodType.PHONE,
@@ -56,7 +56,7 @@ def test_plan_when_made_then_exactly_what_is_in_scope_and_not_left_out_goes(
     methods: tuple[Method, ...], profile: Profile, selection: Selection
 ) -> None:
     """Nothing out of scope is touched, nothing in scope is forgotten."""
-    plan = make_plan(methods, profile, make_scope(profile, selection))
+    plan = make_plan(methods, planned_steps(profile), make_scope(profile, selection))
     in_scope = {one for one in methods if one.type in expected_types(profile) and not expected_to_stay(one, selection)}
     off_already = {one.method for one in plan.removals} ^ in_scope
     assert {one.method for one in plan.removals} <= in_scope
@@ -68,7 +68,7 @@ def test_plan_when_made_then_every_method_is_exactly_once_a_removal_or_a_staying
     methods: tuple[Method, ...], profile: Profile, selection: Selection
 ) -> None:
     """No method is lost between the two, and none is in both."""
-    plan = make_plan(methods, profile, make_scope(profile, selection))
+    plan = make_plan(methods, planned_steps(profile), make_scope(profile, selection))
     placed = [(line.type, line.id) for line in plan.staying]
     placed += [(line_of(one.method).type, one.method.id) for one in plan.removals]
     assert sorted(placed) == sorted((line_of(one).type, one.id) for one in methods)
@@ -80,7 +80,7 @@ def test_plan_when_a_type_is_unknown_then_it_is_reported_and_never_removed(
     methods: tuple[Method, ...], profile: Profile, selection: Selection
 ) -> None:
     """What we do not know how to remove is named by the type that Graph gives, and never counted as done."""
-    plan = make_plan(methods, profile, make_scope(profile, selection))
+    plan = make_plan(methods, planned_steps(profile), make_scope(profile, selection))
     unknown = {one.id for one in methods if one.type is None}
     lines = {line.id: line for line in plan.staying if line.type == "palmReaderAuthenticationMethod"}
     assert not any(one.method.type is None for one in plan.removals)
@@ -123,7 +123,7 @@ def test_plan_when_every_other_type_is_in_scope_then_it_is_deleted(
     methods: tuple[Method, ...], profile: Profile
 ) -> None:
     """Deactivation exists for hardware OATH only."""
-    plan = make_plan(methods, profile, make_scope(profile, Selection()))
+    plan = make_plan(methods, planned_steps(profile), make_scope(profile, Selection()))
     for one in plan.removals:
         assert one.removal is Removal.DELETE or one.method.type is MethodType.HARDWARE_OATH
 
@@ -165,8 +165,8 @@ def test_plan_when_a_selection_is_added_then_no_more_goes_than_without(
     methods: tuple[Method, ...], profile: Profile, selection: Selection
 ) -> None:
     """A selection only ever leaves something out."""
-    everything = make_plan(methods, profile, make_scope(profile, Selection()))
-    selected = make_plan(methods, profile, make_scope(profile, selection))
+    everything = make_plan(methods, planned_steps(profile), make_scope(profile, Selection()))
+    selected = make_plan(methods, planned_steps(profile), make_scope(profile, selection))
     assert set(selected.removals) <= set(everything.removals)
 
 
@@ -180,7 +180,7 @@ def test_plan_when_the_listing_is_shuffled_then_the_types_keep_the_catalogues_or
     """What people opt into first, the phones last, alternateMobile before office before mobile."""
     shuffled = list(methods)
     random.shuffle(shuffled)  # type: ignore[attr-defined] # hypothesis types its random sources as objects
-    plan = make_plan(shuffled, profile, make_scope(profile, Selection()))
+    plan = make_plan(shuffled, planned_steps(profile), make_scope(profile, Selection()))
     order = [kind.type for kind in KINDS]
     places = [order.index(one.method.type) for one in plan.removals if one.method.type]
     phones = [one.method.id for one in plan.removals if one.method.type is MethodType.PHONE]
@@ -191,23 +191,23 @@ def test_plan_when_the_listing_is_shuffled_then_the_types_keep_the_catalogues_or
 def test_plan_when_a_phone_has_an_id_of_no_kind_we_know_then_it_goes_before_the_others() -> None:
     """The three ids are fixed today; a fourth would be no reason to stumble."""
     methods = [a_method(MethodType.PHONE, MOBILE), a_method(MethodType.PHONE, "new")]
-    plan = make_plan(methods, profile_of("all"), make_scope(profile_of("all"), Selection()))
+    plan = make_plan(methods, planned_steps(profile_of("all")), make_scope(profile_of("all"), Selection()))
     assert [one.method.id for one in plan.removals] == ["new", MOBILE]
 
 
 @pytest.mark.parametrize("steps", [("revokeSessions", "disableAccount"), ("disableAccount", "revokeSessions")])
 def test_plan_when_steps_are_written_in_any_order_then_they_are_done_in_the_safe_one(steps: tuple[str, ...]) -> None:
     """Disable before revoke: a session revoked first could be renewed."""
-    plan = make_plan([], profile_of("none", *steps), Scope({}, Selection()))
-    assert plan.steps == (StepName.DISABLE_ACCOUNT, StepName.REVOKE_SESSIONS)
+    plan = make_plan([], planned_steps(profile_of("none", *steps)), Scope({}, Selection()))
+    assert [str(one.step) for one in plan.steps] == ["disableAccount", "revokeSessions"]
 
 
 def test_plan_of_the_default_policy_when_made_then_reregister_does_what_the_portals_button_does() -> None:
     """The button's set, and nothing of what it leaves (graph.md 1)."""
     profile = a_policy().profiles["reregister"]  # type: ignore[index] # a plain string names a profile
     methods = [a_method(each, f"m-{each}") for each in MethodType]
-    plan = make_plan(methods, profile, make_scope(profile, Selection()))
-    assert plan.steps == (StepName.REVOKE_SESSIONS,)
+    plan = make_plan(methods, planned_steps(profile), make_scope(profile, Selection()))
+    assert [str(one.step) for one in plan.steps] == ["revokeSessions"]
     assert [one.method.type for one in plan.removals] == [
         MethodType.HARDWARE_OATH,
         MethodType.SOFTWARE_OATH,

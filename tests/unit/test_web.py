@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -10,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.documents import outcome_document
-from shared.errors import BusUnavailableError, LedgerUnavailableError
+from shared.errors import BusUnavailableError, GraphAnswer, LedgerUnavailableError, TokenError
 from shared.logs import correlate
 from shared.model import AcceptedRequest, Outcome, Reason, RequestKey
+from shared.permissions import APP_ROLES
 from shared.ports import Call, Finished, Pending, Reply
+from shared.readiness import Readiness, judge_readiness, readiness_document
 from shared.vocabulary import FUNCTION_KEY, Caller, RequestId, Status
 from shared.web import HttpAnswer, HttpCall, Principal, Web, health
-from tests.builders import APPLICATION, an_accepted_request, an_outcome
+from tests.builders import APPLICATION, a_policy, an_accepted_request, an_outcome
 from tests.strategies import outcomes, request_ids
 
 KEY = RequestKey(FUNCTION_KEY, RequestId("INC:1"))
@@ -45,10 +48,29 @@ class Desk:
         return self.row
 
 
+READINESS = judge_readiness(a_policy(), {role.name for role in APP_ROLES})
+
+
+def check_that(error: Exception | None = None) -> Callable[[], Awaitable[Readiness]]:
+    """Make a check that finds everything granted, or fails."""
+
+    async def check() -> Readiness:
+        if error:
+            raise error
+        return READINESS
+
+    return check
+
+
+def a_web(desk: Desk, *, require_entra: bool, error: Exception | None = None) -> Web:
+    """Make the HTTP side; `error` is what the check of readiness ends with."""
+    return Web(desk, require_entra, check_that(error))
+
+
 async def post(desk: Desk, *, entra: bool = False, method: str = "POST", **headers: str) -> HttpAnswer:
     """Post a body."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await Web(desk, entra).post_reset(HttpCall(method, named, b"{}"))
+    return await a_web(desk, require_entra=entra).post_reset(HttpCall(method, named, b"{}"))
 
 
 def principal(*claims: tuple[str, object]) -> str:
@@ -135,7 +157,7 @@ async def test_post_with_a_bad_idempotency_key_is_400(header: str) -> None:
 async def test_call_that_goes_wrong_on_our_side_says_only_where_to_look(error: Exception, status: int) -> None:
     """A correlation id, and no text of ours or of an exception's."""
     correlate("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-    web = Web(Desk(error=error), require_entra=False)
+    web = a_web(Desk(error=error), require_entra=False)
     for answer in (await post(Desk(error=error)), await web.get_reset(HttpCall("GET", {}), "x")):
         assert answer.status == status
         assert answer.document["correlationId"] == "0af7651916cd43dd8448eb211c80319c"
@@ -151,9 +173,9 @@ async def test_get_shows_what_is_known() -> None:
         (None, "INC-1", 404),
         (ended, "a b", 404),
     ):
-        answer = await Web(Desk(row=row), require_entra=False).get_reset(HttpCall("GET", {}), request_id)
+        answer = await a_web(Desk(row=row), require_entra=False).get_reset(HttpCall("GET", {}), request_id)
         assert answer.status == status
-    assert (await Web(Desk(), require_entra=False).get_reset(HttpCall("POST", {}), "x")).headers == {"Allow": "GET"}
+    assert (await a_web(Desk(), require_entra=False).get_reset(HttpCall("POST", {}), "x")).headers == {"Allow": "GET"}
 
 
 def test_health_says_only_that_it_is_up() -> None:
@@ -182,7 +204,7 @@ def test_principal_has_the_rights_of_its_roles(
     """Roles under either name count, nothing else does."""
     for name in ("oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"):
         header = principal((name, APPLICATION.upper()), *claims)
-        found = Web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
+        found = a_web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
         assert found == Principal(APPLICATION, may_request=may_request, may_read_all=may_read_all)
 
 
@@ -206,7 +228,7 @@ async def test_principal_that_is_not_exactly_one_is_401(header: str) -> None:
     """Whatever is not what App Service Authentication writes is nobody."""
     for answer in (
         await post(Desk(), entra=True, x_ms_client_principal=header),
-        await Web(Desk(), require_entra=True).get_reset(HttpCall("GET", {"x-ms-client-principal": header}), "x"),
+        await a_web(Desk(), require_entra=True).get_reset(HttpCall("GET", {"x-ms-client-principal": header}), "x"),
     ):
         assert (answer.status, answer.document["code"]) == (401, "noPrincipal")
 
@@ -215,7 +237,7 @@ async def test_principal_without_the_role_is_403() -> None:
     """Authenticated is not authorised."""
     header = {"x-ms-client-principal": principal(("oid", APPLICATION))}
     assert (await post(Desk(), entra=True, x_ms_client_principal=header["x-ms-client-principal"])).status == 403
-    assert (await Web(Desk(), require_entra=True).get_reset(HttpCall("GET", header), "x")).status == 403
+    assert (await a_web(Desk(), require_entra=True).get_reset(HttpCall("GET", header), "x")).status == 403
 
 
 async def test_principal_is_not_read_without_app_service_authentication() -> None:
@@ -223,7 +245,7 @@ async def test_principal_is_not_read_without_app_service_authentication() -> Non
     header = principal(("oid", APPLICATION), ("roles", "MfaReset.Request"))
     desk = Desk(Pending(KEY))
     await post(desk, x_ms_client_principal=header)
-    await Web(desk, require_entra=False).get_reset(HttpCall("GET", {"x-ms-client-principal": header}), "x")
+    await a_web(desk, require_entra=False).get_reset(HttpCall("GET", {"x-ms-client-principal": header}), "x")
     assert desk.calls[0].caller == FUNCTION_KEY
     assert desk.look_ups == [(RequestId("x"), FUNCTION_KEY, True)]
 
@@ -231,7 +253,7 @@ async def test_principal_is_not_read_without_app_service_authentication() -> Non
 @given(st.text())
 def test_principal_of_any_header_is_somebody_or_nobody(header: str) -> None:
     """Reading it is total."""
-    found = Web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
+    found = a_web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
     assert isinstance(found, HttpAnswer | Principal)
 
 
@@ -241,7 +263,7 @@ def test_principal_of_any_header_is_somebody_or_nobody(header: str) -> None:
 def test_principal_when_the_same_id_is_claimed_twice_then_it_is_one(names: tuple[str, str]) -> None:
     """In capital and in small letters, under either name; what is no object id is no second one."""
     header = principal((names[0], APPLICATION), (names[1], APPLICATION.upper()), ("oid", "bob"))
-    found = Web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
+    found = a_web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
     assert found == Principal(APPLICATION, may_request=False, may_read_all=False)
 
 
@@ -254,7 +276,7 @@ def test_principal_when_the_same_id_is_claimed_twice_then_it_is_one(names: tuple
 def test_principal_of_any_json_is_somebody_or_nobody(document: object) -> None:
     """Reading it is total below the encoding too, and without an object id nobody is somebody."""
     header = base64.b64encode(json.dumps(document).encode()).decode()
-    found = Web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
+    found = a_web(Desk(), require_entra=True).identify({"x-ms-client-principal": header})
     assert isinstance(found, HttpAnswer)
 
 
@@ -263,7 +285,9 @@ async def test_get_by_a_reader_looks_at_the_requests_of_all_and_by_an_asker_at_t
     desk = Desk(row=an_accepted_request())
     for role in ("MfaReset.Request", "MfaReset.Read", "MfaReset.Operate"):
         header = principal(("oid", APPLICATION), ("roles", role))
-        answer = await Web(desk, require_entra=True).get_reset(HttpCall("GET", {"x-ms-client-principal": header}), "x")
+        answer = await a_web(desk, require_entra=True).get_reset(
+            HttpCall("GET", {"x-ms-client-principal": header}), "x"
+        )
         assert answer.status == 202
     assert desk.look_ups == [(RequestId("x"), APPLICATION, any_caller) for any_caller in (False, True, True)]
 
@@ -308,3 +332,63 @@ async def test_call_that_nothing_was_accepted_of_says_when_to_send_it_again() ->
     """And a bug says nothing of the kind."""
     assert (await post(Desk(error=LedgerUnavailableError()))).headers == {"Retry-After": "30"}
     assert (await post(Desk(error=ZeroDivisionError()))).headers == {}
+
+
+# --- Readiness --------------------------------------------------------------------------------------------------
+
+
+async def test_readiness_when_asked_with_a_key_then_it_is_the_judgement() -> None:
+    """Whoever has the function key may read all."""
+    answer = await a_web(Desk(), require_entra=False).get_readiness(HttpCall("GET", {}))
+    assert (answer.status, answer.content_type) == (200, "application/json")
+    assert json.loads(answer.body) == readiness_document(READINESS)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
+async def test_readiness_when_asked_by_another_method_then_405(method: str) -> None:
+    """Before anybody is asked who they are."""
+    answer = await a_web(Desk(), require_entra=True, error=ZeroDivisionError()).get_readiness(HttpCall(method, {}))
+    assert (answer.status, answer.headers) == (405, {"Allow": "GET"})
+
+
+@pytest.mark.parametrize(
+    ("claims", "status", "code"),
+    [
+        ([], 401, "noPrincipal"),
+        ([("oid", APPLICATION)], 403, "roleMissing"),
+        ([("oid", APPLICATION), ("roles", "MfaReset.Request")], 403, "roleMissing"),
+        ([("oid", APPLICATION), ("roles", "MfaReset.Read")], 200, None),
+        ([("oid", APPLICATION), ("roles", "MfaReset.Operate")], 200, None),
+    ],
+)
+async def test_readiness_behind_entra_when_asked_then_a_reader_only_is_told(
+    claims: list[tuple[str, object]], status: int, code: str | None
+) -> None:
+    """Whoever may only ask for resets need not know what our identity may do."""
+    call = HttpCall("GET", {"x-ms-client-principal": principal(*claims)})
+    answer = await a_web(Desk(), require_entra=True).get_readiness(call)
+    assert (answer.status, answer.document.get("code")) == (status, code)
+    assert ("missing" in answer.document) is (status == 200)
+
+
+async def test_readiness_when_there_is_no_token_then_503_says_why_and_when_to_ask_again() -> None:
+    """The kind of the error, and nothing of its text."""
+    correlate("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    error = TokenError(GraphAnswer(code="ClientAuthenticationError"))
+    answer = await a_web(Desk(), require_entra=False, error=error).get_readiness(HttpCall("GET", {}))
+    assert (answer.status, answer.content_type) == (503, "application/problem+json")
+    assert answer.headers == {"Retry-After": "30"}
+    shown = {key: answer.document[key] for key in ("code", "cause", "correlationId")}
+    assert shown == {
+        "code": "noToken",
+        "cause": "ClientAuthenticationError",
+        "correlationId": "0af7651916cd43dd8448eb211c80319c",
+    }
+
+
+async def test_readiness_when_something_else_is_wrong_then_500_without_its_text() -> None:
+    """A bug has the same fate as everywhere."""
+    web = a_web(Desk(), require_entra=False, error=ValueError("secret"))
+    answer = await web.get_readiness(HttpCall("GET", {}))
+    assert (answer.status, answer.document["code"]) == (500, "bug")
+    assert b"secret" not in answer.body

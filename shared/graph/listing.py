@@ -1,0 +1,112 @@
+"""A user's methods: by the common list where our identity may read it, else each type by its own collection."""
+
+import asyncio
+from functools import partial
+
+from shared.catalogue import BY_TYPE, KINDS, MethodKind
+from shared.errors import NotFoundError, NotPermittedError, TokenError
+from shared.graph.client import Call, GraphClient, Reading
+from shared.graph.concurrency import first_error
+from shared.graph.facts import merge_methods, parse_method, parse_method_of
+from shared.graph.repeats import Patience
+from shared.graph.wire import Answer, read_entity
+from shared.model import Method
+from shared.permissions import LIST_EVERY_TYPE, listing_needs, missing_roles
+from shared.ports import Clock, Listing
+from shared.vocabulary import MethodType, UserId
+
+_AT_ONCE = 4
+type _Listed = list[Method | None] | None  # None: our identity may not list this type
+
+
+class MethodLister:
+    """Lists one user's methods within the patience of one call of the port."""
+
+    def __init__(self, graph: GraphClient, clock: Clock, user_id: UserId) -> None:
+        self._graph = graph
+        self._patience = Patience(clock)
+        self._user_id = user_id
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def list(self) -> Listing:
+        """List them all; see `shared.ports.Directory.list_methods`."""
+        granted = await self._granted_roles()
+        if granted is None or not missing_roles(LIST_EVERY_TYPE, granted):
+            try:
+                return await self._by_common_list()
+            except NotPermittedError:
+                pass  # nothing is lost by trying: whether each role is honoured everywhere is not settled (graph.md 9)
+        return await self._by_type(granted)
+
+    async def _granted_roles(self) -> frozenset[str] | None:
+        """Return what our token says; None for a token that cannot be read, so that only trying tells."""
+        try:
+            return await self._graph.granted_roles()
+        except TokenError:
+            return None
+
+    async def _by_common_list(self) -> Listing:
+        """Read the list of all types, and beside it the one type that v1.0 cannot show (graph.md 2)."""
+        reading = Reading(
+            "listMethods", lambda requests: requests.methods_of(self._user_id), parse_method, LIST_EVERY_TYPE
+        )
+        with first_error():
+            async with asyncio.TaskGroup() as tasks:
+                listed = tasks.create_task(self._graph.read_all(reading, self._patience))
+                tokens = tasks.create_task(self._list_type(BY_TYPE[MethodType.HARDWARE_OATH]))
+        hardware = tokens.result()
+        if hardware is None:
+            return Listing(merge_methods(listed.result()), (MethodType.HARDWARE_OATH,))
+        return Listing(merge_methods(listed.result() + hardware))
+
+    async def _by_type(self, granted: frozenset[str] | None) -> Listing:
+        async def list_if_granted(kind: MethodKind) -> _Listed:
+            if granted is not None and missing_roles(listing_needs(kind.type), granted):
+                return None
+            async with self._places:
+                return await self._list_type(kind)
+
+        with first_error():
+            async with asyncio.TaskGroup() as tasks:
+                listed = {kind.type: tasks.create_task(list_if_granted(kind)) for kind in KINDS}
+        results = {type_: task.result() for type_, task in listed.items()}
+        methods = [method for result in results.values() if result is not None for method in result]
+        not_permitted = tuple(type_ for type_, result in results.items() if result is None)
+        return Listing(merge_methods(methods), not_permitted, every_type=False)
+
+    async def _list_type(self, kind: MethodKind) -> _Listed:
+        """Return the methods of one type: none where this cloud has no such type, None where we may not list it."""
+        try:
+            if kind.single:
+                return await self._read_single(kind)
+            return await self._read_collection(kind)
+        except NotFoundError as error:
+            # A cloud without the type answers 400, as for any segment it does not know. 404 means that the user is
+            # gone, but for what beta alone has: there it can also mean the single object, or the type.
+            if kind.beta or error.answer.status == 400:  # noqa: PLR2004 - HTTP's own number
+                return []
+            raise
+        except NotPermittedError:
+            return None
+
+    async def _read_collection(self, kind: MethodKind) -> _Listed:
+        reading = Reading(
+            f"listMethods.{kind.type}",
+            lambda requests: requests.methods_of_type(self._user_id, kind),
+            partial(parse_method_of, kind=kind),
+            listing_needs(kind.type),
+        )
+        return await self._graph.read_all(reading, self._patience)
+
+    async def _read_single(self, kind: MethodKind) -> _Listed:
+        call = Call(
+            f"listMethods.{kind.type}",
+            lambda requests: requests.methods_of_type(self._user_id, kind),
+            partial(_parse_single, kind=kind),
+            listing_needs(kind.type),
+        )
+        return [await self._graph.ask(call, self._patience)]
+
+
+def _parse_single(answer: Answer, kind: MethodKind) -> Method | None:
+    return parse_method_of(read_entity(answer), kind)

@@ -1,0 +1,30 @@
+"""Our managed identity, the same way for Microsoft Graph, Key Vault and Service Bus."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+TOKEN_SECONDS = 10.0
+# What the SDK would repeat, tell a log, or ask of the environment (a proxy, which would see the identity's header) is
+# ours to decide. Headers are logged at a level that no logger has enabled.
+_QUIET: dict[str, Any] = {
+    "retry_total": 0,
+    "permit_redirects": False,
+    "use_env_settings": False,
+    "logging_enable": False,
+    "http_logging_level": logging.NOTSET,
+    "connection_timeout": TOKEN_SECONDS,
+    "read_timeout": TOKEN_SECONDS,
+}
+
+
+def managed_identity(client_id: str | None) -> "AsyncTokenCredential":
+    """Return the user-assigned identity of that client id, the system-assigned one for None.
+
+    It asks once within 10 s, and repeats nothing: whoever needs a token decides that.
+    """
+    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - 0.3 s that a cold start need not spend
+
+    return ManagedIdentityCredential(client_id=client_id, **_QUIET)

@@ -1,0 +1,146 @@
+"""What will be done, what was found and done, and how it ended."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.model.directory import Method, SignIn, User
+from shared.model.requests import Incident, RequestKey, ResetRequest
+from shared.vocabulary import (
+    Caller,
+    MethodId,
+    MethodResult,
+    ProfileName,
+    Removal,
+    RequestId,
+    Source,
+    Status,
+    Step,
+    StepResult,
+    UserId,
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why, as a stable code and a sentence."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class MethodLine:
+    """One method in an outcome. `result` is None only in evidence, before anything was tried."""
+
+    type: str
+    id: MethodId
+    detail: str | None = None
+    registered_at: datetime | None = None
+    result: MethodResult | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """One step in an outcome."""
+
+    step: str
+    result: StepResult
+    at: datetime
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class PlannedRemoval:
+    """One method and how it will be removed."""
+
+    method: Method
+    removal: Removal
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step; `skipped` is the code of the reason for which it will not be taken."""
+
+    step: Step
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, in this order; `staying` are the methods that will not be touched, each with its reason.
+
+    `revokeSessions` among the steps is done again after the removals: whoever still held a session may have used it.
+    """
+
+    steps: tuple[PlannedStep, ...]
+    removals: tuple[PlannedRemoval, ...]
+    staying: tuple[MethodLine, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found before the first change and what has become of it: a resumed reset goes on from here.
+
+    `every_type_listed` is False where our identity may list known types only, so that others would go unseen.
+    """
+
+    user: User
+    started_at: datetime
+    methods: tuple[MethodLine, ...] = ()
+    steps: tuple[StepLine, ...] = ()
+    sign_in: SignIn | None = None
+    every_type_listed: bool = True
+
+    def with_method(self, line: MethodLine) -> "Evidence":
+        """Replace the line of the same type and id, or add it."""
+        known = [old for old in self.methods if (old.type, old.id) == (line.type, line.id)]
+        if not known:
+            return replace(self, methods=(*self.methods, line))
+        return replace(self, methods=tuple(line if old is known[0] else old for old in self.methods))
+
+    def with_step(self, line: StepLine) -> "Evidence":
+        """Replace the line of the same step, or add it."""
+        others = tuple(old for old in self.steps if old.step != line.step)
+        return replace(self, steps=(*others, line))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one request ended: the HTTP answer, the message on the outcome topic, the ledger entry."""
+
+    request_id: RequestId
+    caller: Caller
+    status: Status
+    source: Source
+    accepted_at: datetime
+    finished_at: datetime
+    dry_run: bool = False
+    user_id: UserId | None = None
+    user_principal_name: str | None = None
+    profile: ProfileName | None = None
+    reasons: tuple[Reason, ...] = ()
+    methods: tuple[MethodLine, ...] = ()
+    steps: tuple[StepLine, ...] = ()
+    verified: bool = False
+    verified_at: datetime | None = None
+    follow_ups: tuple[Reason, ...] = ()
+    requested_by: str | None = None
+    incident: Incident | None = None
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AcceptedRequest:
+    """A request that the ledger holds: from here on it ends somewhere visible."""
+
+    key: RequestKey
+    fingerprint: str
+    request: ResetRequest
+    source: Source
+    accepted_at: datetime
+    first_enqueued_at: datetime
+    attempts: int = 0
+    evidence: Evidence | None = None
+    outcome: Outcome | None = None
+    reported: bool = False

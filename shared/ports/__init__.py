@@ -1,0 +1,25 @@
+"""What the product asks of the outside world. Each docstring is a contract that every implementation keeps."""
+
+from shared.ports.directory import Directory, Listing, TemporaryAccessPass
+from shared.ports.ledger import Claim, Ledger
+from shared.ports.messages import Bus, Call, Delivery, Finished, Front, Pending, RejectedCopy, Reply
+from shared.ports.time import Clock
+from shared.ports.vault import Vault
+
+__all__ = [
+    "Bus",
+    "Call",
+    "Claim",
+    "Clock",
+    "Delivery",
+    "Directory",
+    "Finished",
+    "Front",
+    "Ledger",
+    "Listing",
+    "Pending",
+    "RejectedCopy",
+    "Reply",
+    "TemporaryAccessPass",
+    "Vault",
+]

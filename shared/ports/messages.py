@@ -1,0 +1,89 @@
+"""What comes in and goes out: deliveries and calls, replies, the bus."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.model import AcceptedRequest, Outcome, RequestKey
+from shared.vocabulary import Caller, RequestId
+
+
+@dataclass(frozen=True)
+class RejectedCopy:
+    """A message that ends on the rejected queue: its body as it reached us, why, and how to find it again."""
+
+    body: bytes
+    reason: str
+    text: str
+    correlation_id: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message as it reached us from the request queue."""
+
+    body: bytes
+    message_id: str | None
+    sequence_number: int
+    enqueued_at: datetime
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request posted over HTTP by a caller whom we know."""
+
+    body: bytes
+    caller: Caller
+    idempotency_key: RequestId | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The request has ended."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The request is accepted and durable, and goes on."""
+
+    key: RequestKey
+
+
+type Reply = Finished | Pending
+
+
+class Front(Protocol):
+    """What the HTTP side asks of the reception."""
+
+    async def take_call(self, call: Call) -> tuple[Reply, ...]:
+        """Accept what a call asks for and wait up to 60 s for the end of it; several users are only accepted.
+
+        One reply a request, in order. Raises LedgerUnavailableError or BusUnavailableError when nothing was accepted.
+        """
+        ...
+
+    async def look_up(self, request_id: RequestId, caller: Caller, *, any_caller: bool) -> AcceptedRequest | None:
+        """Return the caller's own request of that id, else, with `any_caller`, the one that was accepted last."""
+        ...
+
+
+class Bus(Protocol):
+    """Azure Service Bus. Every method raises BusUnavailableError when the message was not taken."""
+
+    async def schedule_resume(self, key: RequestKey, at: datetime) -> None:
+        """Send `{"resume": "<key>"}` to the request queue, visible from `at`. A second call sends it again."""
+        ...
+
+    async def publish(self, outcome: Outcome) -> None:
+        """Send the outcome to the outcome topic. The MessageId comes from key and status: a second is recognisable."""
+        ...
+
+    async def reject(self, copy: RejectedCopy) -> None:
+        """Send a copy, cut at 200 KB with its SHA-256, to the rejected queue. A second call sends another."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection; nothing is called afterwards."""
+        ...

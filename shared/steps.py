@@ -1,0 +1,190 @@
+"""Taking one step on one user: each converges, but for the Temporary Access Pass, which is made once for a request."""
+
+import hashlib
+import secrets
+import string
+from dataclasses import dataclass
+from datetime import UTC
+from typing import assert_never
+
+from shared.catalogue import BY_TYPE
+from shared.errors import (
+    BadRequestError,
+    ConflictError,
+    GraphError,
+    NoAnswerError,
+    NotFoundError,
+    NotPermittedError,
+    UnavailableError,
+    UnlicensedError,
+    UnreadableAnswerError,
+    VaultError,
+)
+from shared.logs import log
+from shared.model import Evidence, Method, PlannedStep, RequestKey, SignIn, StepLine, User
+from shared.permissions import DIRECTORY_ROLES
+from shared.plan import NOT_DISABLED_BY_US, PASS_MADE_BEFORE, Standing
+from shared.ports import Clock, Directory, Ledger, TemporaryAccessPass, Vault
+from shared.vocabulary import GroupId, Mark, MethodId, MethodType, Removal, Step, StepName, StepResult, UserId
+
+PASS_UNKNOWN = "passUnknown"  # noqa: S105 - a code
+PASSWORD_CHARACTERS = 32
+_ALPHABETS = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#$%&*+-=?@_")
+
+DISABLED_BY_US = Mark("disabledByUs")
+
+type Ending = tuple[StepResult, str | None]
+
+
+@dataclass(frozen=True)
+class StepTaker:
+    """Takes steps; `vault` is None where no policy makes Temporary Access Passes."""
+
+    directory: Directory
+    ledger: Ledger
+    clock: Clock
+    vault: Vault | None
+
+    async def read_standing(self, user: User, sign_in: SignIn, key: RequestKey) -> Standing:
+        """Read what steps depend on. An account that somebody has enabled is none that we disabled any more."""
+        disabled_by_us = await self.ledger.recall(user.id, DISABLED_BY_US) is not None
+        if disabled_by_us and user.account_enabled:
+            await self.ledger.forget(user.id, DISABLED_BY_US)
+            disabled_by_us = False
+        made = await self.ledger.recall(user.id, _pass_mark(key))
+        method_id, _ = _read_pass(made or "")
+        ours = frozenset({method_id}) if method_id else frozenset()
+        return Standing(user, sign_in, disabled_by_us, pass_made=made is not None, our_passes=ours)
+
+    async def take(self, planned: PlannedStep, evidence: Evidence, key: RequestKey) -> StepLine:
+        """Take one step; what cannot be done for good becomes its result.
+
+        Raises GraphError when trying again may cure it, and LedgerUnavailableError. Needs the app role in
+        `permissions.STEP_NEEDS`.
+        """
+        try:
+            result, detail = await self._do(planned, evidence, key)
+        except NotPermittedError as error:
+            result, detail = StepResult.NOT_PERMITTED, _explain(planned.step.name, error)
+        except (BadRequestError, ConflictError, NotFoundError, UnlicensedError) as error:
+            result, detail = StepResult.FAILED, error.code
+        log("step", userId=evidence.user.id, step=str(planned.step), result=result, code=detail)
+        return StepLine(str(planned.step), result, self.clock.now(), detail)
+
+    async def _do(self, planned: PlannedStep, evidence: Evidence, key: RequestKey) -> Ending:
+        user, step = evidence.user, planned.step
+        if planned.skipped == PASS_MADE_BEFORE:
+            return await self._recall_pass(user.id, key)
+        if planned.skipped:
+            return StepResult.SKIPPED, planned.skipped
+        match step.name:
+            case StepName.DISABLE_ACCOUNT:
+                await self._disable(user)
+            case StepName.TEMPORARY_ACCESS_PASS:
+                return await self._make_pass(user.id, key)
+            case StepName.ENABLE_ACCOUNT:
+                return await self._enable(user.id)
+            case _:
+                await self._change(user.id, step)
+        return StepResult.DONE, None
+
+    async def _change(self, user_id: UserId, step: Step) -> None:
+        match step.name:
+            case StepName.REVOKE_SESSIONS:
+                await self.directory.revoke_sessions(user_id)
+            case StepName.CONFIRM_COMPROMISED:
+                await self.directory.confirm_compromised(user_id)
+            case StepName.CONTAINMENT_GROUP:
+                await self.directory.add_to_group(user_id, GroupId(str(step.argument)))
+            case StepName.RESET_PASSWORD:
+                await self.directory.set_password(user_id, make_password())
+            case StepName.PER_USER_MFA:
+                await self.directory.set_per_user_mfa(user_id, str(step.argument))
+            case StepName.DISABLE_ACCOUNT | StepName.TEMPORARY_ACCESS_PASS | StepName.ENABLE_ACCOUNT:
+                raise ValueError(step.name)  # `_do` has a way of its own for each
+            case _:
+                assert_never(step.name)
+
+    # --- The account --------------------------------------------------------------------------------------------
+
+    async def _disable(self, user: User) -> None:
+        """Remember what we disabled: only an account that was enabled before is ours to enable again."""
+        await self.directory.disable_account(user.id)
+        if user.account_enabled:
+            at = self.clock.now().astimezone(UTC).isoformat(timespec="seconds")
+            await self.ledger.remember(user.id, DISABLED_BY_US, at)
+
+    async def _enable(self, user_id: UserId) -> Ending:
+        if await self.ledger.recall(user_id, DISABLED_BY_US) is None:
+            return StepResult.SKIPPED, NOT_DISABLED_BY_US
+        await self.directory.enable_account(user_id)
+        await self.ledger.forget(user_id, DISABLED_BY_US)
+        return StepResult.DONE, None
+
+    # --- The Temporary Access Pass ------------------------------------------------------------------------------
+
+    async def _make_pass(self, user_id: UserId, key: RequestKey) -> Ending:
+        """Make it and put it into the vault. The ledger knows before Microsoft Graph that there may be one."""
+        if self.vault is None:
+            return StepResult.FAILED, "keyVault.none"
+        mark = _pass_mark(key)
+        await self.ledger.remember(user_id, mark, "")
+        try:
+            made = await self.directory.create_pass(user_id)
+        except (NoAnswerError, UnavailableError, UnreadableAnswerError):
+            return StepResult.UNCONFIRMED, PASS_UNKNOWN
+        except GraphError:  # certainly not made: it may be tried again
+            await self.ledger.forget(user_id, mark)
+            raise
+        secret = _secret_name(user_id, key)
+        try:
+            await self.vault.put(secret, made.code, made.expires_at, {"userId": user_id, "requestId": key.request_id})
+        except VaultError as error:
+            return StepResult.FAILED, await self._take_back(user_id, made, error)
+        await self.ledger.remember(user_id, mark, f"{made.method_id} {secret}")
+        return StepResult.DONE, f"Key Vault secret {secret}"
+
+    async def _take_back(self, user_id: UserId, made: TemporaryAccessPass, error: VaultError) -> str:
+        """Delete a pass that nobody can use, as its code is lost."""
+        kind = BY_TYPE[MethodType.TEMPORARY_ACCESS_PASS]
+        try:
+            await self.directory.remove_method(
+                user_id, Method(kind.type, kind.odata_type, made.method_id), Removal.DELETE
+            )
+        except GraphError as left:
+            return f"keyVault.{error.code}, and the pass could not be deleted ({left.code})"
+        return f"keyVault.{error.code}"
+
+    async def _recall_pass(self, user_id: UserId, key: RequestKey) -> Ending:
+        _, secret = _read_pass(await self.ledger.recall(user_id, _pass_mark(key)) or "")
+        if secret is None:
+            return StepResult.UNCONFIRMED, PASS_UNKNOWN
+        return StepResult.SKIPPED, f"{PASS_MADE_BEFORE}: Key Vault secret {secret}"
+
+
+def make_password() -> str:
+    """Make a password that nobody is told: 32 random characters, some of each kind, so that every policy takes it."""
+    while True:
+        password = "".join(secrets.choice("".join(_ALPHABETS)) for _ in range(PASSWORD_CHARACTERS))
+        if all(any(character in alphabet for character in password) for alphabet in _ALPHABETS):
+            return password
+
+
+def _pass_mark(key: RequestKey) -> Mark:
+    return Mark(f"pass:{key}")
+
+
+def _read_pass(text: str) -> tuple[MethodId | None, str | None]:
+    """Read the id of the pass and the name of its secret; nothing of either where it was never finished."""
+    method_id, _, secret = text.partition(" ")
+    return (MethodId(method_id), secret) if secret else (None, None)
+
+
+def _secret_name(user_id: UserId, key: RequestKey) -> str:
+    return f"tap-{user_id}-{hashlib.sha256(str(key).encode()).hexdigest()[:12]}"
+
+
+def _explain(step: StepName, error: NotPermittedError) -> str:
+    if error.missing is None and step in DIRECTORY_ROLES:
+        return f"needs the directory role {DIRECTORY_ROLES[step]}"
+    return error.why

@@ -1,0 +1,497 @@
+"""Every step against the sandbox tenant: done, refused, left out, failed for now, and never twice where it must not."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from sandbox.tenant import Fault
+from shared.errors import ThrottledError, UnavailableError
+from shared.model import AcceptedRequest, Outcome
+from shared.permissions import STEP_NEEDS
+from shared.policy import Policy, parse_policy
+from shared.steps import make_password
+from shared.vocabulary import AFTER_VERIFYING, MethodResult, Status, StepName, StepResult
+from tests.service.stage import BLAIR, CASEY, DEVON, FINLEY, OAKLEY, Stage, request_for, under
+
+NAMED = "aaaaaaaa-0000-4000-8000-00000000000a"
+CONTAINED = "20000000-0000-4000-8000-000000000008"
+ALL_STEPS = (
+    "disableAccount",
+    "revokeSessions",
+    "confirmCompromised",
+    f"containmentGroup:{CONTAINED}",
+    "resetPassword",
+    "perUserMfa:enforced",
+    "temporaryAccessPass",
+    "enableAccount",
+)
+# What each step's call looks like in the tenant's log.
+MARKS = {
+    StepName.DISABLE_ACCOUNT: "PATCH /v1.0/users/",
+    StepName.REVOKE_SESSIONS: "revokeSignInSessions",
+    StepName.CONFIRM_COMPROMISED: "confirmCompromised",
+    StepName.CONTAINMENT_GROUP: "/members/",
+    StepName.RESET_PASSWORD: "PATCH /v1.0/users/",
+    StepName.PER_USER_MFA: "authentication/requirements",
+    StepName.TEMPORARY_ACCESS_PASS: "authentication/temporaryAccessPassMethods",
+    StepName.ENABLE_ACCOUNT: "PATCH /v1.0/users/",
+}
+
+
+def policy_of(*steps: str, methods: Any = "all", **more: Any) -> Policy:  # noqa: ANN401 - JSON
+    """Build a policy of one profile, which a named caller may ask for."""
+    profile = {"methods": methods, "steps": list(steps), "registrationWindow": "accepted", "selective": True}
+    return parse_policy(json.dumps({"profiles": {"p": profile}, "callers": {NAMED: ["p"]}, **more}))
+
+
+async def reset(stage: Stage, user: str, *steps: str, methods: Any = "all", **more: Any) -> Outcome:  # noqa: ANN401 - JSON
+    """Reset a user by these steps."""
+    playing = under(stage, policy_of(*steps, methods=methods))
+    return await playing.reset(user, profile="p", caller=NAMED, **more)
+
+
+async def accept(stage: Stage, user: str) -> AcceptedRequest:
+    """Accept a request for the profile of these tests."""
+    return await stage.ledger.accept(request_for(user, stage.clock.now(), profile="p", caller=NAMED))
+
+
+async def resume(stage: Stage, row: AcceptedRequest) -> Outcome:
+    """Go on with a row as the ledger has it."""
+    kept = await stage.ledger.read(row.key)
+    assert kept is not None
+    return await stage.handle(kept)
+
+
+def step_of(outcome: Outcome, name: StepName) -> tuple[StepResult, str | None]:
+    """Return what became of a step."""
+    (line,) = [line for line in outcome.steps if line.step.partition(":")[0] == name]
+    return line.result, line.detail
+
+
+# --- Done -------------------------------------------------------------------------------------------------------
+
+
+async def test_steps_when_all_are_asked_for_then_all_are_done_in_the_safe_order(stage: Stage) -> None:
+    """Disable, revoke, confirm, contain, password, methods, revoke, list, per-user MFA, pass, enable."""
+    outcome = await reset(stage, BLAIR, *reversed(ALL_STEPS))
+    assert (outcome.status, outcome.verified, outcome.reasons) == (Status.COMPLETED, True, ())
+    assert {line.result for line in outcome.steps} == {StepResult.DONE}
+    changes = stage.changes()
+    deletes = [place for place, change in enumerate(changes) if change.startswith("DELETE")]
+    others = [change for change in changes if not change.startswith("DELETE") and "signInPreferences" not in change]
+    expected = [*list(StepName)[:5], StepName.REVOKE_SESSIONS, *list(StepName)[5:]]
+    assert [MARKS[name] in change for name, change in zip(expected, others, strict=True)] == [True] * len(expected)
+    assert changes.index(next(change for change in changes if "/members/" in change)) < min(deletes)
+    assert max(deletes) < changes.index(next(change for change in changes if "requirements" in change))
+    user = stage.tenant.directory.users[BLAIR]
+    assert user.confirmed_compromised
+    assert user.per_user_mfa_state == "enforced"
+    assert user.properties["accountEnabled"] is True
+    assert BLAIR in stage.tenant.directory.groups[CONTAINED].members
+    assert stage.types_of(BLAIR) == ["temporaryAccessPass"]
+
+
+@pytest.mark.parametrize("step", ALL_STEPS[:-1])
+async def test_step_when_alone_then_done_and_the_outcome_completed(stage: Stage, step: str) -> None:
+    """Each step works without the others."""
+    outcome = await reset(stage, CASEY, step, methods="none")
+    assert (outcome.status, [(line.step, line.result) for line in outcome.steps]) == (
+        Status.COMPLETED,
+        [(step, StepResult.DONE)],
+    )
+
+
+async def test_password_when_reset_then_long_random_and_to_be_changed(stage: Stage) -> None:
+    """Nobody is told it, and every user gets another."""
+    await reset(stage, CASEY, "resetPassword", methods="none")
+    await reset(stage, BLAIR, "resetPassword", methods="none")
+    profiles = [stage.tenant.directory.users[each].password_profile or {} for each in (CASEY, BLAIR)]
+    assert all(profile["forceChangePasswordNextSignIn"] is True for profile in profiles)
+    assert all(len(profile["password"]) >= 24 for profile in profiles)
+    assert profiles[0]["password"] != profiles[1]["password"]
+
+
+def test_password_when_made_then_it_has_some_of_each_kind() -> None:
+    """Whatever a policy asks for is in it."""
+    made = {make_password() for _ in range(50)}
+    assert len(made) == 50
+    for password in made:
+        assert any(each.islower() for each in password)
+        assert any(each.isupper() for each in password)
+        assert any(each.isdigit() for each in password)
+        assert any(not each.isalnum() for each in password)
+
+
+# --- Not permitted ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ALL_STEPS)
+async def test_step_when_our_identity_may_not_do_it_then_the_role_is_named_and_the_others_go_on(
+    stage: Stage, step: str
+) -> None:
+    """One missing right is one line; methods are removed all the same, and nobody is let in."""
+    name = StepName(step.partition(":")[0])
+    roles = {need.role for need in STEP_NEEDS[name]} - {"User.Read.All"}
+    stage.tenant.roles -= roles | {"UserAuthenticationMethod.ReadWrite.All"}
+    steps = {"disableAccount", step} if name is StepName.ENABLE_ACCOUNT else {step}
+    outcome = await reset(stage, BLAIR, *sorted(steps | {"revokeSessions"}), methods=["email"])
+    assert (outcome.status, "email" in stage.types_of(BLAIR)) == (Status.PARTIAL, False)
+    if name is StepName.ENABLE_ACCOUNT:
+        assert step_of(outcome, name) == (StepResult.SKIPPED, "stepsOpen")
+        return
+    (role,) = roles
+    assert step_of(outcome, name) == (StepResult.NOT_PERMITTED, f"missing app role {role}")
+    assert f"{step} could not be done: missing app role {role}." in [reason.text for reason in outcome.reasons]
+    if name is not StepName.REVOKE_SESSIONS:
+        assert step_of(outcome, StepName.REVOKE_SESSIONS)[0] is StepResult.DONE
+
+
+async def test_password_when_only_the_directory_role_is_missing_then_that_is_named(stage: Stage) -> None:
+    """The token holds the app role, so that is not what is missing (graph.md 4)."""
+    stage.tenant.caller_directory_roles.clear()
+    outcome = await reset(stage, CASEY, "resetPassword", methods="none")
+    result, detail = step_of(outcome, StepName.RESET_PASSWORD)
+    assert result is StepResult.NOT_PERMITTED
+    assert (detail or "").startswith("needs the directory role User Administrator")
+
+
+async def test_step_when_closing_the_window_fails_then_registration_is_open(stage: Stage) -> None:
+    """A disabled account would have kept others from registering first."""
+    stage.tenant.roles.discard("User.EnableDisableAccount.All")
+    outcome = await reset(stage, BLAIR, "disableAccount", "revokeSessions")
+    assert "registrationOpen" in {each.code for each in outcome.follow_ups}
+    assert "accountDisabled" not in {each.code for each in outcome.follow_ups}
+    closed = await reset(stage, OAKLEY, "resetPassword", "revokeSessions")
+    assert "registrationOpen" not in {each.code for each in closed.follow_ups}
+
+
+# --- Failed for good, and for now -------------------------------------------------------------------------------
+
+
+async def test_confirmation_when_the_tenant_has_no_licence_then_it_failed_and_the_rest_is_done(stage: Stage) -> None:
+    """Trying again buys no licence."""
+    stage.tenant.premium = False
+    outcome = await reset(stage, BLAIR, "confirmCompromised", "revokeSessions")
+    assert outcome.status is Status.PARTIAL
+    assert step_of(outcome, StepName.CONFIRM_COMPROMISED) == (StepResult.FAILED, "Forbidden")
+    assert stage.types_of(BLAIR) == []
+
+
+async def test_containment_when_there_is_no_such_group_then_it_failed(stage: Stage) -> None:
+    """The policy names a group that the tenant has not."""
+    del stage.tenant.directory.groups[CONTAINED]
+    playing = under(stage, policy_of(f"containmentGroup:{CONTAINED}", methods="none"))
+    outcome = await playing.reset(CASEY, profile="p", caller=NAMED)
+    assert step_of(outcome, StepName.CONTAINMENT_GROUP) == (StepResult.FAILED, "Request_ResourceNotFound")
+
+
+async def test_containment_when_the_user_is_a_member_already_then_it_is_done(stage: Stage) -> None:
+    """Whatever Graph calls that."""
+    await reset(stage, CASEY, f"containmentGroup:{CONTAINED}", methods="none")
+    again = await reset(stage, CASEY, f"containmentGroup:{CONTAINED}", methods="none")
+    assert (again.status, stage.tenant.directory.groups[CONTAINED].members) == (Status.COMPLETED, [CASEY])
+
+
+async def test_containment_when_it_is_refused_then_it_failed(stage: Stage) -> None:
+    """A refusal of somebody who is no member stays one."""
+    stage.tenant.add_fault(Fault(method="POST", path="/members/", status=400, code="nope", times=None))
+    outcome = await reset(stage, CASEY, f"containmentGroup:{CONTAINED}", methods="none")
+    assert step_of(outcome, StepName.CONTAINMENT_GROUP) == (StepResult.FAILED, "nope")
+
+
+async def test_confirmations_when_many_at_once_then_one_a_second(stage: Stage) -> None:
+    """Identity protection says nothing of how long to wait, so we keep its pace ourselves."""
+    await reset(stage, CASEY, "confirmCompromised", methods="none")
+    for user in (BLAIR, DEVON):
+        await reset(stage, user, "confirmCompromised", methods="none")
+    statuses = [call.status for call in stage.tenant.calls if "confirmCompromised" in call.path]
+    assert statuses == [204, 204, 204]
+
+
+@pytest.mark.parametrize("step", ["revokeSessions", "confirmCompromised"])
+async def test_step_when_it_fails_for_now_then_the_methods_go_and_it_is_tried_again_later(
+    stage: Stage, step: str
+) -> None:
+    """A service that is down keeps no way in open."""
+    playing = under(stage, policy_of("disableAccount", step))
+    stage.tenant.add_fault(Fault(method="POST", path=MARKS[StepName(step)], status=503, times=None))
+    row = await accept(playing, BLAIR)
+    with pytest.raises(UnavailableError):
+        await playing.handle(row)
+    assert stage.types_of(BLAIR) == []
+    stage.tenant.clear_faults()
+    outcome = await resume(playing, row)
+    assert (outcome.status, step_of(outcome, StepName(step))[0]) == (Status.COMPLETED, StepResult.DONE)
+
+
+@pytest.mark.parametrize("step", ["disableAccount", "resetPassword", f"containmentGroup:{CONTAINED}"])
+async def test_step_that_closes_the_window_when_it_fails_for_now_then_the_methods_wait(stage: Stage, step: str) -> None:
+    """The safe order is kept; what opens no window is done all the same."""
+    playing = under(stage, policy_of(step, "revokeSessions"))
+    mark = MARKS[StepName(step.partition(":")[0])].removeprefix("PATCH /v1.0/")
+    verb = "POST" if "group" in step.lower() else "PATCH"
+    stage.tenant.add_fault(Fault(method=verb, path=mark, status=429, times=None))
+    row = await accept(playing, BLAIR)
+    with pytest.raises(ThrottledError):
+        await playing.handle(row)
+    assert len(stage.types_of(BLAIR)) > 10
+    assert [change for change in stage.changes() if "revokeSignInSessions" in change]
+    stage.tenant.clear_faults()
+    assert (await resume(playing, row)).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("step", ["perUserMfa:enabled", "enableAccount"])
+async def test_step_after_the_methods_when_it_fails_for_now_then_only_it_is_tried_again(
+    stage: Stage, step: str
+) -> None:
+    """What is done is not done twice."""
+    playing = under(stage, policy_of("disableAccount", "resetPassword", step))
+    fault = Fault(method="PATCH", path="requirements" if "Mfa" in step else BLAIR, status=503, times=None)
+    row = await accept(playing, BLAIR)
+    passed = itertools.count()
+
+    async def put_in_force(_: float) -> None:
+        if next(passed) == 0:
+            stage.tenant.add_fault(fault)
+
+    stage.clock.on_sleep = put_in_force
+    with pytest.raises(UnavailableError):
+        await playing.handle(row)
+    stage.clock.on_sleep = None
+    stage.tenant.clear_faults()
+    before = len(stage.changes())
+    outcome = await resume(playing, row)
+    assert outcome.status is Status.COMPLETED
+    assert len(stage.changes()) == before + 1
+
+
+# --- Left out ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "changes", "detail", "follow_up"),
+    [
+        (CASEY, {"onPremisesSyncEnabled": True}, "onPremisesPassword", "onPremisesPassword"),
+        (CASEY, {"userPrincipalName": "casey@fabrikam.example"}, "federatedPassword", "federatedSignIn"),
+        (DEVON, {}, "homeTenantPassword", "homeTenant"),
+    ],
+)
+async def test_password_when_it_is_kept_elsewhere_then_left_out_and_the_place_is_named(
+    stage: Stage, user: str, changes: dict[str, Any], detail: str, follow_up: str
+) -> None:
+    """Nothing is sent to Graph, which could not do it; the window stays open, and a person has to act."""
+    stage.tenant.directory.users[user].properties.update(changes)
+    outcome = await reset(stage, user, "resetPassword", methods=["phone"])
+    assert step_of(outcome, StepName.RESET_PASSWORD) == (StepResult.SKIPPED, detail)
+    assert {follow_up, "registrationOpen"} <= {each.code for each in outcome.follow_ups}
+    assert [reason.code for reason in outcome.reasons] == ["stepSkipped"]
+    assert stage.tenant.directory.users[user].password_profile is None
+
+
+async def test_password_when_the_domain_cannot_be_read_then_graph_decides_and_the_doubt_is_named(stage: Stage) -> None:
+    """Unknown is not `managed`, and not `federated` either."""
+    stage.tenant.add_fault(Fault(method="GET", path="/domains/", status=403, times=None))
+    outcome = await reset(stage, CASEY, "resetPassword", methods="none")
+    assert step_of(outcome, StepName.RESET_PASSWORD)[0] is StepResult.DONE
+    (told,) = [each.text for each in outcome.follow_ups if each.code == "federatedSignIn"]
+    assert told.startswith("It could not be read")
+
+
+async def test_enable_when_somebody_else_disabled_the_account_then_left_out(stage: Stage) -> None:
+    """Only what this product disabled is its to enable."""
+    stage.tenant.directory.users[CASEY].properties["accountEnabled"] = False
+    for steps in (("enableAccount",), ("disableAccount", "enableAccount")):
+        outcome = await reset(stage, CASEY, *steps, methods="none")
+        assert outcome.status is Status.PARTIAL
+        assert step_of(outcome, StepName.ENABLE_ACCOUNT) == (StepResult.SKIPPED, "notDisabledByUs")
+    assert stage.tenant.directory.users[CASEY].properties["accountEnabled"] is False
+
+
+async def test_enable_when_an_earlier_request_disabled_the_account_then_done_once(stage: Stage) -> None:
+    """One request locks, a later one unlocks; after that the account is nobody's to enable."""
+    properties = stage.tenant.directory.users[CASEY].properties
+    await reset(stage, CASEY, "disableAccount", methods="none")
+    assert [properties["accountEnabled"]] == [False]
+    planned = await reset(stage, CASEY, "enableAccount", methods="none", dry_run=True)
+    assert [reason.text for reason in planned.reasons] == ["enableAccount"]
+    assert (await reset(stage, CASEY, "enableAccount", methods="none")).status is Status.COMPLETED
+    assert properties["accountEnabled"] is True
+    again = await reset(stage, CASEY, "enableAccount", methods="none")
+    assert (again.status, step_of(again, StepName.ENABLE_ACCOUNT)) == (
+        Status.COMPLETED,
+        (StepResult.SKIPPED, "notDisabled"),
+    )
+    properties["accountEnabled"] = False
+    assert step_of(await reset(stage, CASEY, "enableAccount", methods="none"), StepName.ENABLE_ACCOUNT) == (
+        StepResult.SKIPPED,
+        "notDisabledByUs",
+    )
+
+
+async def test_enable_when_somebody_enabled_it_in_between_then_it_is_not_ours_any_more(stage: Stage) -> None:
+    """A later disabling is somebody else's decision, once we have seen the account enabled."""
+    properties = stage.tenant.directory.users[CASEY].properties
+    await reset(stage, CASEY, "disableAccount", methods="none")
+    properties["accountEnabled"] = True
+    await reset(stage, CASEY, "revokeSessions", methods="none")
+    properties["accountEnabled"] = False
+    outcome = await reset(stage, CASEY, "enableAccount", methods="none")
+    assert step_of(outcome, StepName.ENABLE_ACCOUNT) == (StepResult.SKIPPED, "notDisabledByUs")
+
+
+async def test_pass_and_enabling_when_a_method_stays_then_left_out(stage: Stage) -> None:
+    """Nobody is let in while a way in may be open to somebody else."""
+    stage.tenant.add_fault(Fault(method="DELETE", path="emailMethods", status=400, code="nope", times=None))
+    outcome = await reset(stage, BLAIR, "disableAccount", "perUserMfa:enabled", "temporaryAccessPass", "enableAccount")
+    assert step_of(outcome, StepName.PER_USER_MFA)[0] is StepResult.DONE
+    for name in (StepName.TEMPORARY_ACCESS_PASS, StepName.ENABLE_ACCOUNT):
+        assert step_of(outcome, name) == (StepResult.SKIPPED, "notVerified")
+    assert stage.tenant.directory.users[BLAIR].properties["accountEnabled"] is False
+    assert stage.vault.secrets == {}
+    assert "accountDisabled" in {each.code for each in outcome.follow_ups}
+
+
+# --- The Temporary Access Pass ----------------------------------------------------------------------------------
+
+
+async def test_pass_when_made_then_its_code_is_in_the_vault_and_nowhere_else(stage: Stage) -> None:
+    """The outcome names the secret, which ends with the pass."""
+    outcome = await reset(stage, BLAIR, "temporaryAccessPass", request_id="INC-9")
+    result, detail = step_of(outcome, StepName.TEMPORARY_ACCESS_PASS)
+    ((name, (secret,)),) = stage.vault.secrets.items()
+    assert (result, detail) == (StepResult.DONE, f"Key Vault secret {name}")
+    assert secret.value in stage.tenant.secret_values()
+    assert secret.expires_at
+    assert (secret.expires_at - stage.clock.now()).total_seconds() == pytest.approx(3_600, abs=5)
+    assert secret.tags == {"userId": BLAIR, "requestId": "INC-9"}
+    (made,) = stage.tenant.directory.users[BLAIR].registered
+    assert (made.type, made.properties["isUsableOnce"]) == ("temporaryAccessPass", True)
+
+
+async def test_pass_when_the_request_runs_again_then_it_is_kept_and_none_is_made(stage: Stage) -> None:
+    """Never twice for one key, whatever else runs again; another request is another matter."""
+    playing = under(stage, policy_of("confirmCompromised", "temporaryAccessPass"))
+    stage.tenant.premium = False  # so that the outcome is partial, and the request may run again
+    row = await accept(playing, BLAIR)
+    assert (await playing.handle(row)).status is Status.PARTIAL
+    fresh = await stage.ledger.restart(row)
+    again = await playing.handle(fresh)
+    ((name, secrets),) = stage.vault.secrets.items()
+    assert len(secrets) == 1
+    assert step_of(again, StepName.TEMPORARY_ACCESS_PASS) == (
+        StepResult.SKIPPED,
+        f"passMadeBefore: Key Vault secret {name}",
+    )
+    assert [(line.type, line.result, line.error) for line in again.methods] == [
+        ("temporaryAccessPass", MethodResult.KEPT, "ourPass")
+    ]
+    assert stage.types_of(BLAIR) == ["temporaryAccessPass"]
+    other = await reset(stage, BLAIR, "temporaryAccessPass", request_id="another")
+    assert (other.status, len(stage.vault.secrets)) == (Status.COMPLETED, 2)
+    assert stage.types_of(BLAIR) == ["temporaryAccessPass"]
+
+
+@pytest.mark.parametrize("after", [True, False])
+async def test_pass_when_no_answer_comes_then_none_is_made_again(stage: Stage, *, after: bool) -> None:
+    """There may be one whose code nobody knows: it is said, and a second would replace what may be in use."""
+    playing = under(stage, policy_of("temporaryAccessPass", methods="none"))
+    when = "after" if after else "before"
+    stage.tenant.add_fault(Fault(method="POST", path="temporaryAccessPassMethods", cut=when))  # type: ignore[arg-type] # a literal
+    row = await accept(playing, CASEY)
+    outcome = await playing.handle(row)
+    assert (outcome.status, step_of(outcome, StepName.TEMPORARY_ACCESS_PASS)) == (
+        Status.PARTIAL,
+        (StepResult.UNCONFIRMED, "passUnknown"),
+    )
+    again = await playing.handle(await stage.ledger.restart(row))
+    assert step_of(again, StepName.TEMPORARY_ACCESS_PASS) == (StepResult.UNCONFIRMED, "passUnknown")
+    assert len([call for call in stage.tenant.calls if call.path.endswith("temporaryAccessPassMethods")]) == 1
+    assert stage.vault.secrets == {}
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_pass_when_the_service_fails_then_it_is_not_asked_twice(stage: Stage, status: int) -> None:
+    """A failure may come after the effect."""
+    stage.tenant.add_fault(Fault(method="POST", path="temporaryAccessPassMethods", status=status))
+    outcome = await reset(stage, CASEY, "temporaryAccessPass", methods="none")
+    assert step_of(outcome, StepName.TEMPORARY_ACCESS_PASS) == (StepResult.UNCONFIRMED, "passUnknown")
+
+
+async def test_pass_when_throttled_then_it_waits_and_is_made_later(stage: Stage) -> None:
+    """What was certainly not carried out may be tried again."""
+    playing = under(stage, policy_of("temporaryAccessPass", methods="none"))
+    stage.tenant.add_fault(Fault(method="POST", path="temporaryAccessPassMethods", status=429, retry_after=60))
+    row = await accept(playing, CASEY)
+    with pytest.raises(ThrottledError):
+        await playing.handle(row)
+    outcome = await resume(playing, row)
+    assert (outcome.status, len(stage.vault.secrets)) == (Status.COMPLETED, 1)
+
+
+async def test_pass_when_the_vault_does_not_take_it_then_it_is_deleted_again(stage: Stage) -> None:
+    """A pass whose code is lost helps nobody."""
+    stage.vault.may_set = False
+    outcome = await reset(stage, CASEY, "temporaryAccessPass", methods="none")
+    assert step_of(outcome, StepName.TEMPORARY_ACCESS_PASS) == (StepResult.FAILED, "keyVault.Forbidden")
+    assert stage.types_of(CASEY) == []
+
+
+async def test_pass_when_neither_vault_nor_deleting_works_then_both_are_told(stage: Stage) -> None:
+    """The pass is open until it ends, and the outcome says so."""
+    stage.vault.may_set = False
+    stage.tenant.add_fault(Fault(method="DELETE", path="temporaryAccessPassMethods", status=403, times=None))
+    outcome = await reset(stage, CASEY, "temporaryAccessPass", methods="none")
+    result, detail = step_of(outcome, StepName.TEMPORARY_ACCESS_PASS)
+    assert result is StepResult.FAILED
+    assert detail == "keyVault.Forbidden, and the pass could not be deleted (accessDenied)"
+
+
+async def test_pass_when_the_policy_allows_no_hour_then_it_gets_the_lifetime_that_it_has(stage: Stage) -> None:
+    """The tenant's own default is within the tenant's policy."""
+    stage.tenant.temporary_access_pass_minutes = (10, 30)
+    stage.tenant.add_fault(Fault(method="POST", path="temporaryAccessPassMethods", status=400))
+    outcome = await reset(stage, CASEY, "temporaryAccessPass", methods="none")
+    assert step_of(outcome, StepName.TEMPORARY_ACCESS_PASS)[0] in {StepResult.DONE, StepResult.FAILED}
+
+
+async def test_pass_when_there_is_no_vault_then_none_is_made(stage: Stage) -> None:
+    """Settings refuse such a policy; were it there all the same, no code would be lost."""
+    playing = under(stage, policy_of("temporaryAccessPass", methods="none"), no_vault=True)
+    outcome = await playing.reset(CASEY, profile="p", caller=NAMED)
+    assert step_of(outcome, StepName.TEMPORARY_ACCESS_PASS) == (StepResult.FAILED, "keyVault.none")
+    assert stage.changes() == []
+
+
+# --- Instead of a reset -----------------------------------------------------------------------------------------
+
+
+async def test_steps_instead_when_an_administrator_is_refused_then_taken_in_the_safe_order(stage: Stage) -> None:
+    """All of them, each told; the methods stay."""
+    instead = {"instead": ["confirmCompromised", "revokeSessions", f"containmentGroup:{CONTAINED}"]}
+    playing = under(stage, policy_of("revokeSessions", privileged=instead))
+    before = stage.types_of(FINLEY)
+    outcome = await playing.reset(FINLEY, profile="p", caller=NAMED)
+    assert outcome.status is Status.REFUSED
+    assert [(line.step, line.result) for line in outcome.steps] == [
+        ("revokeSessions", StepResult.DONE),
+        ("confirmCompromised", StepResult.DONE),
+        (f"containmentGroup:{CONTAINED}", StepResult.DONE),
+    ]
+    assert stage.types_of(FINLEY) == before
+
+
+async def test_disabling_an_administrator_without_the_directory_role_is_not_permitted(stage: Stage) -> None:
+    """Entra ID wants a directory role of whoever locks an administrator out; the app role is there."""
+    playing = under(stage, policy_of("revokeSessions", privileged={"instead": ["disableAccount", "revokeSessions"]}))
+    outcome = await playing.reset(FINLEY, profile="p", caller=NAMED)
+    result, detail = step_of(outcome, StepName.DISABLE_ACCOUNT)
+    assert result is StepResult.NOT_PERMITTED
+    assert "Privileged Authentication Administrator" in (detail or "")
+    assert step_of(outcome, StepName.REVOKE_SESSIONS)[0] is StepResult.DONE
+
+
+def test_steps_after_verifying_when_listed_then_the_last_three() -> None:
+    """The order of the enum is the safe order."""
+    assert set(list(StepName)[-3:]) == AFTER_VERIFYING
