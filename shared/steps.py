@@ -63,7 +63,10 @@ class StepTaker:
         `permissions.STEP_NEEDS`.
         """
         try:
-            result, detail = await self._do(planned, evidence, key)
+            if planned.skipped:
+                result, detail = await self._leave_out(planned.skipped, evidence.user.id, key)
+            else:
+                result, detail = await self._do(planned.step, evidence.user, key)
         except NotPermittedError as error:
             result, detail = StepResult.NOT_PERMITTED, _explain(planned.step.name, error)
         except (BadRequestError, ConflictError, NotFoundError, UnlicensedError) as error:
@@ -71,39 +74,30 @@ class StepTaker:
         log("step", userId=evidence.user.id, step=str(planned.step), result=result, code=detail)
         return StepLine(str(planned.step), result, self.clock.now(), detail)
 
-    async def _do(self, planned: PlannedStep, evidence: Evidence, key: RequestKey) -> Ending:
-        user, step = evidence.user, planned.step
-        if planned.skipped == PASS_MADE_BEFORE:
-            return await self._recall_pass(user.id, key)
-        if planned.skipped:
-            return StepResult.SKIPPED, planned.skipped
+    async def _leave_out(self, reason: str, user_id: UserId, key: RequestKey) -> Ending:
+        return await self._recall_pass(user_id, key) if reason == PASS_MADE_BEFORE else (StepResult.SKIPPED, reason)
+
+    async def _do(self, step: Step, user: User, key: RequestKey) -> Ending:
         match step.name:
             case StepName.DISABLE_ACCOUNT:
                 await self._disable(user)
+            case StepName.REVOKE_SESSIONS:
+                await self.directory.revoke_sessions(user.id)
+            case StepName.CONFIRM_COMPROMISED:
+                await self.directory.confirm_compromised(user.id)
+            case StepName.CONTAINMENT_GROUP:
+                await self.directory.add_to_group(user.id, GroupId(str(step.argument)))
+            case StepName.RESET_PASSWORD:
+                await self.directory.set_password(user.id, make_password())
+            case StepName.PER_USER_MFA:
+                await self.directory.set_per_user_mfa(user.id, str(step.argument))
             case StepName.TEMPORARY_ACCESS_PASS:
                 return await self._make_pass(user.id, key)
             case StepName.ENABLE_ACCOUNT:
                 return await self._enable(user.id)
             case _:
-                await self._change(user.id, step)
-        return StepResult.DONE, None
-
-    async def _change(self, user_id: UserId, step: Step) -> None:
-        match step.name:
-            case StepName.REVOKE_SESSIONS:
-                await self.directory.revoke_sessions(user_id)
-            case StepName.CONFIRM_COMPROMISED:
-                await self.directory.confirm_compromised(user_id)
-            case StepName.CONTAINMENT_GROUP:
-                await self.directory.add_to_group(user_id, GroupId(str(step.argument)))
-            case StepName.RESET_PASSWORD:
-                await self.directory.set_password(user_id, make_password())
-            case StepName.PER_USER_MFA:
-                await self.directory.set_per_user_mfa(user_id, str(step.argument))
-            case StepName.DISABLE_ACCOUNT | StepName.TEMPORARY_ACCESS_PASS | StepName.ENABLE_ACCOUNT:
-                raise ValueError(step.name)  # `_do` has a way of its own for each
-            case _:
                 assert_never(step.name)
+        return StepResult.DONE, None
 
     # --- The account --------------------------------------------------------------------------------------------
 

@@ -297,6 +297,42 @@ async def test_list_methods_when_the_service_does_not_honour_the_broad_role_then
     assert ({method.type for method in listing.methods}, listing.every_type) == (set(MethodType), False)
 
 
+@pytest.mark.parametrize("narrow", [True, False])
+async def test_list_methods_when_the_cloud_lacks_types_then_there_are_none_of_them(
+    here: Scene, *, narrow: bool
+) -> None:
+    """China knows three types (graph.md 8): the others are no error, and no method either."""
+    here.tenant.absent_types = {kind.type.value for kind in KINDS} - {
+        "phone",
+        "microsoftAuthenticator",
+        "platformCredential",
+    }
+    if narrow:
+        here.tenant.roles = {role for role in here.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
+    listing = await here.directory.list_methods(BLAIR)
+    assert (listing.not_permitted, listing.every_type) == ((), not narrow)
+    assert {method.type for method in listing.methods} == {
+        MethodType.PHONE,
+        MethodType.MICROSOFT_AUTHENTICATOR,
+        MethodType.PLATFORM_CREDENTIAL,
+    }
+
+
+async def test_list_methods_when_items_do_not_name_their_type_then_the_collection_does(here: Scene) -> None:
+    """A collection of one type need not repeat it."""
+    here.tenant.roles = {role for role in here.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
+    here.tenant.typed_collections_name_the_type = False
+    assert {method.type for method in (await here.directory.list_methods(BLAIR)).methods} == set(MethodType)
+
+
+async def test_list_methods_when_the_user_is_gone_then_not_found_by_type_too(here: Scene) -> None:
+    """Nobody's methods are not an empty list of methods."""
+    here.tenant.roles = {role for role in here.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
+    here.tenant.directory.delete_user(BLAIR)
+    with pytest.raises(NotFoundError):
+        await here.directory.list_methods(BLAIR)
+
+
 async def test_list_methods_when_no_role_is_there_then_no_type_is_permitted(here: Scene) -> None:
     """Whether that matters is for the profile to say."""
     here.tenant.roles = {role for role in here.tenant.roles if not role.startswith("UserAuth")}

@@ -1,5 +1,6 @@
 """How the directory finds the one user that is meant."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from shared.errors import (
     NotPermittedError,
     UnreadableAnswerError,
 )
-from shared.model import ReferenceKind, User, UserReference
-from tests.service.graph_script import NOW, USER, USER_ID, Asked, Reply, page, refusal, scene
+from shared.model import ReferenceKind, SignIn, User, UserReference
+from tests.service.graph_script import NOW, USER, USER_ID, Asked, Reply, Script, page, refusal, scene
 
 SELECT = (
     "id,userPrincipalName,userType,accountEnabled,onPremisesSyncEnabled,isManagementRestricted,"
@@ -37,6 +38,61 @@ def by_name(name: str) -> UserReference:
 def by_sid(identifier: str) -> UserReference:
     """Return a reference by security identifier."""
     return UserReference(ReferenceKind.SECURITY_IDENTIFIER, identifier)
+
+
+async def test_find_user_when_an_account_of_another_name_is_answered_then_raises() -> None:
+    """A filter that was ignored is no answer."""
+    account = USER | {"onPremisesSamAccountName": "other", "onPremisesDomainName": "corp.example"}
+    async with scene([page(account)]) as here:
+        with pytest.raises(UnreadableAnswerError):
+            await here.directory.find_user(UserReference(ReferenceKind.ACCOUNT_NAME, r"corp.example\afinch"))
+        (asked,) = here.graph.asked
+        assert asked.headers["ConsistencyLevel"] == "eventual"
+        assert "onPremisesSamAccountName%20eq%20%27afinch%27" in asked.address
+
+
+def sign_in_script(first: Reply, second: Reply, domain: Reply) -> Script:
+    """Answer the readings of certificates, on v1.0 and on beta, and of the domain."""
+
+    def answer(asked: Asked) -> Reply:
+        if "/domains/" in asked.address:
+            return domain
+        return first if asked.address.startswith("/v1.0/") else second
+
+    return answer
+
+
+CERTIFICATES = Reply(body={"authorizationInfo": {"certificateUserIds": ["X509:<PN>a@b.example"]}})
+MANAGED = Reply(body={"authenticationType": "Managed"})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "domain", "expected"),
+    [
+        (CERTIFICATES, refusal(500), MANAGED, SignIn(certificates=True, federated=False)),
+        (refusal(400), CERTIFICATES, MANAGED, SignIn(certificates=True, federated=False)),
+        (refusal(400), refusal(400), refusal(404), SignIn()),
+        (refusal(403), CERTIFICATES, refusal(403), SignIn()),
+        (refusal(503), CERTIFICATES, refusal(503), SignIn()),
+        (refusal(429, retry_after="60"), CERTIFICATES, Reply(200, b"not JSON"), SignIn()),
+        (Reply(body={}), CERTIFICATES, Reply(body={"authenticationType": None}), SignIn(certificates=False)),
+    ],
+)
+async def test_sign_in_when_read_then_known_or_said_to_be_unknown(
+    first: Reply, second: Reply, domain: Reply, expected: SignIn
+) -> None:
+    """Whatever is answered, no reset waits for it, and what is not known is not said to be so."""
+    async with scene(sign_in_script(first, second, domain)) as here:
+        assert await here.directory.read_sign_in(AVERY) == expected
+        assert sum(here.clock.slept) <= 8
+
+
+async def test_sign_in_when_the_user_is_external_then_our_domains_say_nothing() -> None:
+    """A guest's name is in our domain, their sign-in is not."""
+    guest = replace(AVERY, user_principal_name="a_b.example#EXT#@contoso.example")
+    async with scene(sign_in_script(CERTIFICATES, CERTIFICATES, refusal(500))) as here:
+        assert await here.directory.read_sign_in(guest) == SignIn(certificates=True, federated=False)
+        assert len(here.graph.asked) == 1
 
 
 async def test_find_user_when_asked_by_id_then_reads_selected_properties() -> None:

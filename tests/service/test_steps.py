@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.tenant import Fault
-from shared.errors import ThrottledError, UnavailableError
+from shared.errors import OperatorError, ThrottledError, UnavailableError
 from shared.model import AcceptedRequest, Outcome
 from shared.permissions import STEP_NEEDS
 from shared.policy import Policy, parse_policy
@@ -157,6 +157,42 @@ async def test_password_when_only_the_directory_role_is_missing_then_that_is_nam
     assert (detail or "").startswith("needs the directory role User Administrator")
 
 
+async def test_listing_when_nothing_in_scope_may_be_listed_then_an_operator_is_needed(stage: Stage) -> None:
+    """What cannot even be seen is not gone; a profile that removes nothing does not need to see it."""
+    stage.tenant.roles = {role for role in stage.tenant.roles if not role.startswith("UserAuth")}
+    with pytest.raises(OperatorError) as raised:
+        await reset(stage, BLAIR, "revokeSessions", methods=["phone", "email"])
+    missing = "UserAuthMethod-Phone.ReadWrite.All, UserAuthMethod-Email.ReadWrite.All"
+    assert (raised.value.code, raised.value.missing) == ("listingNotPermitted", missing)
+    assert (await reset(stage, BLAIR, "revokeSessions", methods="none")).status is Status.COMPLETED
+
+
+async def test_listing_when_one_type_in_scope_may_not_be_listed_then_it_is_named_and_the_others_go(
+    stage: Stage,
+) -> None:
+    """Whether there is one stays unknown, so the reset is not verified."""
+    narrow = {role for role in stage.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
+    stage.tenant.roles = narrow - {"UserAuthMethod-Phone.ReadWrite.All"}
+    outcome = await reset(stage, BLAIR, "revokeSessions", methods=["phone", "email"])
+    assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
+    missing = "missing app role UserAuthMethod-Phone.ReadWrite.All"
+    assert [(line.id, line.error) for line in outcome.methods if line.result is MethodResult.NOT_PERMITTED] == [
+        ("*", missing)
+    ]
+    assert f"phone could not be listed: {missing}." in [reason.text for reason in outcome.reasons]
+    assert "unknownTypesNotListed" in {each.code for each in outcome.follow_ups}
+    assert "email" not in stage.types_of(BLAIR)
+
+
+async def test_reset_with_the_narrow_roles_alone_is_completed(stage: Stage) -> None:
+    """Least privilege does the whole job, where no default method stands in the way."""
+    stage.tenant.roles = {role for role in stage.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
+    outcome = await reset(stage, BLAIR, *ALL_STEPS)
+    assert (outcome.status, outcome.verified) == (Status.COMPLETED, True)
+    assert stage.types_of(BLAIR) == ["temporaryAccessPass"]
+    assert "unknownTypesNotListed" in {each.code for each in outcome.follow_ups}
+
+
 async def test_step_when_closing_the_window_fails_then_registration_is_open(stage: Stage) -> None:
     """A disabled account would have kept others from registering first."""
     stage.tenant.roles.discard("User.EnableDisableAccount.All")
@@ -208,6 +244,19 @@ async def test_confirmations_when_many_at_once_then_one_a_second(stage: Stage) -
         await reset(stage, user, "confirmCompromised", methods="none")
     statuses = [call.status for call in stage.tenant.calls if "confirmCompromised" in call.path]
     assert statuses == [204, 204, 204]
+
+
+async def test_confirmation_when_too_many_wait_then_it_comes_later(stage: Stage) -> None:
+    """Past 20 s of waiting the request goes on later, and the methods are gone already."""
+    while stage.directory._pace.reserve() is not None:
+        pass  # twenty-one others are waiting for their turn
+    playing = under(stage, policy_of("disableAccount", "confirmCompromised"))
+    row = await accept(playing, BLAIR)
+    with pytest.raises(ThrottledError) as raised:
+        await playing.handle(row)
+    assert (raised.value.code, stage.types_of(BLAIR)) == ("manyConfirmations", [])
+    stage.clock.advance(60)
+    assert (await resume(playing, row)).status is Status.COMPLETED
 
 
 @pytest.mark.parametrize("step", ["revokeSessions", "confirmCompromised"])

@@ -24,10 +24,12 @@ def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
 
 async def test_house_is_built_without_opening_anything_and_closes(tmp_path: Path) -> None:
     """A cold start pays for nothing that it does not use."""
-    house = build(read_settings(environment(tmp_path)))
-    assert house.web.front is house.reception
-    assert not (tmp_path / "ledger.sqlite").exists()
-    await house.close()
+    for vault in ({}, {"KEY_VAULT_URL": "https://127.0.0.1:9"}):
+        house = build(read_settings(environment(tmp_path, **vault)))
+        assert house.web.front is house.reception
+        assert (house.vault is None) is (not vault)
+        assert not (tmp_path / "ledger.sqlite").exists()
+        await house.close()
 
 
 async def test_client_of_the_bus_is_made_of_a_connection_string_or_of_the_identity(tmp_path: Path) -> None:

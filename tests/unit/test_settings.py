@@ -1,5 +1,7 @@
 """Settings: read once, every problem together, no secret shown."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,35 @@ def test_settings_take_the_defaults_of_the_contract() -> None:
         "mfa-reset-outcomes",
     )
     assert (settings.client_id, settings.require_entra_caller) == (None, False)
+
+
+MAKES_PASSES = {
+    "profiles": {"p": {"methods": "none", "steps": ["temporaryAccessPass"]}},
+    "callers": {"aaaaaaaa-0000-4000-8000-00000000000a": ["p"]},
+}
+
+
+def test_settings_of_a_vault_are_read() -> None:
+    """Without a slash at the end; none is needed where no profile makes passes."""
+    assert read_settings(SOUND).key_vault_url is None
+    makes = SOUND | {"MFA_RESET_POLICY": json.dumps(MAKES_PASSES), "KEY_VAULT_URL": "https://kv.vault.azure.net/"}
+    assert read_settings(makes).key_vault_url == "https://kv.vault.azure.net"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", "KEY_VAULT_URL is not set, and the policy makes Temporary Access Passes"),
+        ("http://kv.vault.azure.net", "KEY_VAULT_URL must be https://host"),
+        ("https://kv.vault.azure.net/secrets", "KEY_VAULT_URL must be https://host"),
+        ("https://user@kv.vault.azure.net", "KEY_VAULT_URL must be https://host"),
+        ("kv", "KEY_VAULT_URL must be https://host"),
+    ],
+)
+def test_settings_without_a_vault_for_a_policy_that_makes_passes_do_not_start(url: str, said: str) -> None:
+    """There is no other place for them."""
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        read_settings(SOUND | {"MFA_RESET_POLICY": json.dumps(MAKES_PASSES), "KEY_VAULT_URL": url})
 
 
 def test_settings_show_no_secret() -> None:
