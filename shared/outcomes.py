@@ -100,14 +100,12 @@ def planned(accepted: AcceptedRequest, evidence: Evidence, plan: Plan, now: date
         *([f"{StepName.REVOKE_SESSIONS} again"] if removals and revokes else []),
         *(str(step) for step in taken if step.name in AFTER_VERIFYING),
     ]
-    waiting = tuple(
-        line if line.result else replace(line, result=MethodResult.REMAINING, error=None) for line in evidence.methods
-    )
+    waiting = tuple(_as_remaining(line, None) for line in evidence.methods)
     return _outcome(
         accepted,
         Status.PLANNED,
         now,
-        evidence=replace(evidence, methods=waiting, steps=_steps_in_a_dry_run(plan.steps, now)),
+        evidence=_with_steps_in_a_dry_run(replace(evidence, methods=waiting), plan.steps, now),
         reasons=_would_do(actions),
         dry_run=True,
     )
@@ -116,7 +114,8 @@ def planned(accepted: AcceptedRequest, evidence: Evidence, plan: Plan, now: date
 def refused(
     accepted: AcceptedRequest, evidence: Evidence, reasons: tuple[Reason, ...], now: datetime, *, dry_run: bool = False
 ) -> Outcome:
-    """Tell why the policy forbids it, and which steps were carried out instead."""
+    """Tell why the policy forbids it, which steps were carried out instead, and what was done before it forbade it."""
+    evidence = replace(evidence, methods=tuple(_as_remaining(line) for line in evidence.methods))
     follow_ups = name_follow_ups_of_refusal(evidence)
     return _outcome(
         accepted, Status.REFUSED, now, evidence=evidence, reasons=reasons, dry_run=dry_run, follow_ups=follow_ups
@@ -131,7 +130,7 @@ def refused_in_a_dry_run(
     now: datetime,
 ) -> Outcome:
     """Tell why the policy forbids it, and which steps would have been carried out instead."""
-    evidence = replace(evidence, steps=_steps_in_a_dry_run(steps, now))
+    evidence = _with_steps_in_a_dry_run(evidence, steps, now)
     instead = _would_do([str(planned.step) for planned in steps if not planned.skipped])
     return refused(accepted, evidence, reasons + instead, now, dry_run=True)
 
@@ -207,19 +206,24 @@ def _outcome(  # noqa: PLR0913 - one field each; the callers above name them
     )
 
 
-def _as_remaining(line: MethodLine) -> MethodLine:
+def _as_remaining(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine:
     """Say of a method without a result what the last listing said of it; the contract has no word for "unknown"."""
     if line.result is not None:
         return line
-    return replace(line, result=MethodResult.REMAINING, error=line.error or NOT_REACHED)
+    return replace(line, result=MethodResult.REMAINING, error=line.error or why)
 
 
 def _would_do(actions: list[str]) -> tuple[Reason, ...]:
     return tuple(Reason("wouldDo", action) for action in actions)
 
 
-def _steps_in_a_dry_run(steps: tuple[PlannedStep, ...], now: datetime) -> tuple[StepLine, ...]:
-    return tuple(StepLine(str(one.step), StepResult.SKIPPED, now, one.skipped or "dry run") for one in steps)
+def _with_steps_in_a_dry_run(evidence: Evidence, steps: tuple[PlannedStep, ...], now: datetime) -> Evidence:
+    """Add a line for each step; what was done before the policy turned to observing stays done."""
+    done = {line.step for line in evidence.steps if line.result is StepResult.DONE}
+    for one in steps:
+        if str(one.step) not in done:
+            evidence = evidence.with_step(StepLine(str(one.step), StepResult.SKIPPED, now, one.skipped or "dry run"))
+    return evidence
 
 
 def _open_methods(evidence: Evidence) -> tuple[Reason, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.catalogue import BROAD_READ_ROLE, BROAD_WRITE_ROLE, BY_TYPE
+from shared.catalogue import BROAD_READ_ROLE, BROAD_WRITE_ROLE, BY_TYPE, PASS
 from shared.vocabulary import MethodType, StepName
 
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
@@ -230,7 +230,7 @@ STEP_NEEDS: dict[StepName, tuple[Need, ...]] = {
     StepName.CONTAINMENT_GROUP: (Need("GroupMember.ReadWrite.All", ("Group.ReadWrite.All",)),),
     StepName.RESET_PASSWORD: (Need("User-PasswordProfile.ReadWrite.All"),),
     StepName.PER_USER_MFA: (Need("Policy.ReadWrite.AuthenticationMethod"),),
-    StepName.TEMPORARY_ACCESS_PASS: (Need(BY_TYPE[MethodType.TEMPORARY_ACCESS_PASS].narrow_role, (BROAD_WRITE_ROLE,)),),
+    StepName.TEMPORARY_ACCESS_PASS: (Need(PASS.narrow_role, (BROAD_WRITE_ROLE,)),),
     StepName.ENABLE_ACCOUNT: (Need("User.EnableDisableAccount.All"), _USER_READ),
 }
 

@@ -10,9 +10,9 @@ from shared.catalogue import (
     EVERYTHING,
     KINDS,
     MOBILE,
-    OFFICE,
     PHONE_ORDER,
     REREGISTER,
+    preferences_of,
 )
 from shared.model import Method, MethodLine, Plan, PlannedRemoval, PlannedStep, Selection, SignIn, User
 from shared.policy import GUID, Profile
@@ -29,16 +29,6 @@ NOT_DISABLED = "notDisabled"
 NOT_DISABLED_BY_US = "notDisabledByUs"
 PASS_MADE_BEFORE = "passMadeBefore"  # noqa: S105
 _TYPE_ORDER: Mapping[MethodType | None, int] = {kind.type: place for place, kind in enumerate(KINDS)}
-
-# What a user may have as default method (`userPreferredMethodForSecondaryAuthentication`), by what they registered.
-_PREFERENCES: dict[str, tuple[str, ...]] = {
-    MethodType.MICROSOFT_AUTHENTICATOR: ("push", "oath"),
-    MethodType.SOFTWARE_OATH: ("oath",),
-    MethodType.HARDWARE_OATH: ("oath",),
-    MOBILE: ("sms", "voiceMobile"),
-    ALTERNATE_MOBILE: ("voiceAlternateMobile",),
-    OFFICE: ("voiceOffice",),
-}
 
 
 @dataclass(frozen=True)
@@ -57,6 +47,9 @@ class Scope:
     def unknown_left(self, staying: Iterable[MethodLine]) -> bool:
         """Whether a method of a type that we do not know stays although everything had to go."""
         return self.unknown_types and any(line.result is MethodResult.UNSUPPORTED for line in staying)
+
+
+NOTHING = Scope({}, Selection())
 
 
 def make_scope(profile: Profile, selection: Selection, our_passes: frozenset[MethodId] = frozenset()) -> Scope:
@@ -164,14 +157,10 @@ def default_candidates(staying: Iterable[MethodLine], refused: Iterable[PlannedR
     """
     refused_ids = {planned.method.id for planned in refused}
     kept = [line for line in staying if line.result is MethodResult.KEPT]
-    candidates = [preference for line in kept for preference in _preferences(line.type, line.id)]
+    candidates = [preference for line in kept for preference in preferences_of(line.type, line.id)]
     if {MOBILE, ALTERNATE_MOBILE} <= refused_ids:
-        candidates += _preferences(MethodType.PHONE, MOBILE)
+        candidates += preferences_of(MethodType.PHONE, MOBILE)
     return tuple(dict.fromkeys(candidates))
-
-
-def _preferences(type_: str, method_id: MethodId) -> tuple[str, ...]:
-    return _PREFERENCES.get(method_id if type_ == MethodType.PHONE else type_, ())
 
 
 def _is_kept(method: Method, selection: Selection) -> bool:

@@ -78,14 +78,22 @@ class Reset:
         try:
             await self._take_first(plan)
             verification = await self._remove_until_verified(plan)
-            for error in self.unfinished.values():
-                raise error
+            self._raise_the_unfinished()
             for planned in plan.steps:
                 if planned.step.name in AFTER_VERIFYING:
                     await self._take(self._unless_held_back(planned, verification), wait_for_it=True)
         finally:
             await self.ledger.write_evidence(self.key, self.evidence)
         return verification
+
+    async def take_instead(self, steps: tuple[PlannedStep, ...]) -> None:
+        """Take steps without removing anything: what is done to whom a reset is refused. Raises as `perform` does."""
+        try:
+            for planned in steps:
+                await self._take(planned)
+        finally:
+            await self.ledger.write_evidence(self.key, self.evidence)
+        self._raise_the_unfinished()
 
     async def _take_first(self, plan: Plan) -> None:
         """Take the steps that come before the methods.
@@ -100,6 +108,10 @@ class Reset:
             if step.name in CLOSES_REGISTRATION_WINDOW:
                 raise error
         await self.ledger.write_evidence(self.key, self.evidence)
+
+    def _raise_the_unfinished(self) -> None:
+        for error in self.unfinished.values():
+            raise error
 
     async def _remove_until_verified(self, plan: Plan) -> Verification:
         left, revoked = still_to_do(self.evidence, plan), None

@@ -13,7 +13,7 @@ from shared.logs import log
 from shared.lookup import find_user
 from shared.model import AcceptedRequest, Evidence, Outcome, PlannedStep, Problem, User
 from shared.permissions import listing_needs, missing_roles
-from shared.plan import Scope, Standing, make_plan, make_scope, plan_steps
+from shared.plan import NOTHING, Scope, Standing, make_plan, make_scope, plan_steps
 from shared.policy import Policy
 from shared.ports import Claim, Clock, Directory, Ledger, Listing
 from shared.reset import Reset
@@ -52,7 +52,7 @@ class Service:
             subject = await self.directory.read_subject(user)
             match decide(accepted.request, accepted.key.caller, subject, self.policy):
                 case Refusal() as refusal:
-                    return await self._refuse(accepted, Evidence(user, started_at), refusal, claim)
+                    return await self._refuse(accepted, Evidence(user, started_at), refusal, claim, deadline_at)
                 case Approval() as approval:
                     return await self._carry_out(accepted, Evidence(user, started_at), approval, claim, deadline_at)
                 case decision:
@@ -69,18 +69,20 @@ class Service:
                     raise
             await self.clock.sleep(_CLAIM_POLL_SECONDS)
 
-    async def _refuse(self, accepted: AcceptedRequest, fresh: Evidence, refusal: Refusal, claim: Claim) -> Outcome:
+    async def _refuse(
+        self, accepted: AcceptedRequest, fresh: Evidence, refusal: Refusal, claim: Claim, deadline_at: datetime
+    ) -> Outcome:
         log("refused", userId=fresh.user.id, code=",".join(sorted({reason.code for reason in refusal.reasons})))
+        found, reasons = accepted.evidence or fresh, refusal.reasons
         if not refusal.instead:
-            return outcomes.refused(accepted, fresh, refusal.reasons, self.clock.now(), dry_run=refusal.dry_run)
+            return outcomes.refused(accepted, found, reasons, self.clock.now(), dry_run=refusal.dry_run)
         steps, standing = await self._plan_steps(accepted, fresh.user, refusal.instead)
-        evidence = replace(fresh, sign_in=standing.sign_in)
+        evidence = replace(found, sign_in=standing.sign_in)
         if refusal.dry_run:
-            return outcomes.refused_in_a_dry_run(accepted, evidence, refusal.reasons, steps, self.clock.now())
-        for planned in steps:
-            await claim.confirm()
-            evidence = evidence.with_step(await self.steps.take(planned, evidence, accepted.key))
-        return outcomes.refused(accepted, evidence, refusal.reasons, self.clock.now())
+            return outcomes.refused_in_a_dry_run(accepted, evidence, reasons, steps, self.clock.now())
+        reset = self._begin(accepted, claim, NOTHING, deadline_at, evidence)
+        await reset.take_instead(steps)
+        return outcomes.refused(accepted, reset.evidence, reasons, self.clock.now())
 
     async def _carry_out(
         self, accepted: AcceptedRequest, fresh: Evidence, approval: Approval, claim: Claim, deadline_at: datetime
@@ -96,10 +98,15 @@ class Service:
         if approval.dry_run:
             return outcomes.planned(accepted, evidence, plan, self.clock.now())
         await self.ledger.write_evidence(accepted.key, evidence)
-        parts = (self.directory, self.ledger, self.clock, self.steps, claim)
-        reset = Reset(*parts, accepted.key, scope, deadline_at, evidence)
+        reset = self._begin(accepted, claim, scope, deadline_at, evidence)
         verification = await reset.perform(plan)
         return outcomes.carried_out(accepted, reset.evidence, approval.profile, verification, self.clock.now())
+
+    def _begin(
+        self, accepted: AcceptedRequest, claim: Claim, scope: Scope, deadline_at: datetime, evidence: Evidence
+    ) -> Reset:
+        parts = (self.directory, self.ledger, self.clock, self.steps, claim)
+        return Reset(*parts, accepted.key, scope, deadline_at, evidence)
 
     async def _plan_steps(
         self, accepted: AcceptedRequest, user: User, steps: tuple[Step, ...]

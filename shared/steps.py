@@ -1,13 +1,14 @@
 """Taking one step on one user: each converges, but for the Temporary Access Pass, which is made once for a request."""
 
+import asyncio
 import hashlib
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import assert_never
 
-from shared.catalogue import BY_TYPE
+from shared.catalogue import PASS
 from shared.errors import (
     BadRequestError,
     ConflictError,
@@ -25,7 +26,7 @@ from shared.model import Evidence, Method, PlannedStep, RequestKey, SignIn, Step
 from shared.permissions import DIRECTORY_ROLES
 from shared.plan import NOT_DISABLED_BY_US, PASS_MADE_BEFORE, Standing
 from shared.ports import Clock, Directory, Ledger, TemporaryAccessPass, Vault
-from shared.vocabulary import GroupId, Mark, MethodId, MethodType, Removal, Step, StepName, StepResult, UserId
+from shared.vocabulary import GroupId, Mark, MethodId, Removal, Step, StepName, StepResult, UserId
 
 PASS_UNKNOWN = "passUnknown"  # noqa: S105 - a code
 PASSWORD_CHARACTERS = 32
@@ -44,6 +45,7 @@ class StepTaker:
     ledger: Ledger
     clock: Clock
     vault: Vault | None
+    under_way: set[asyncio.Task[Ending]] = field(default_factory=set)
 
     async def read_standing(self, user: User, sign_in: SignIn, key: RequestKey) -> Standing:
         """Read what steps depend on. An account that somebody has enabled is none that we disabled any more."""
@@ -92,7 +94,7 @@ class StepTaker:
             case StepName.PER_USER_MFA:
                 await self.directory.set_per_user_mfa(user.id, str(step.argument))
             case StepName.TEMPORARY_ACCESS_PASS:
-                return await self._make_pass(user.id, key)
+                return await self._make_pass_to_the_end(user.id, key)
             case StepName.ENABLE_ACCOUNT:
                 return await self._enable(user.id)
             case _:
@@ -117,6 +119,13 @@ class StepTaker:
 
     # --- The Temporary Access Pass ------------------------------------------------------------------------------
 
+    async def _make_pass_to_the_end(self, user_id: UserId, key: RequestKey) -> Ending:
+        """Let nothing come between the pass and the vault: whoever waits may give up, the code must not be lost."""
+        making = asyncio.create_task(self._make_pass(user_id, key))
+        self.under_way.add(making)
+        making.add_done_callback(self.under_way.discard)
+        return await asyncio.shield(making)
+
     async def _make_pass(self, user_id: UserId, key: RequestKey) -> Ending:
         """Make it and put it into the vault. The ledger knows before Microsoft Graph that there may be one."""
         if self.vault is None:
@@ -140,11 +149,9 @@ class StepTaker:
 
     async def _take_back(self, user_id: UserId, made: TemporaryAccessPass, error: VaultError) -> str:
         """Delete a pass that nobody can use, as its code is lost."""
-        kind = BY_TYPE[MethodType.TEMPORARY_ACCESS_PASS]
+        method = Method(PASS.type, PASS.odata_type, made.method_id)
         try:
-            await self.directory.remove_method(
-                user_id, Method(kind.type, kind.odata_type, made.method_id), Removal.DELETE
-            )
+            await self.directory.remove_method(user_id, method, Removal.DELETE)
         except GraphError as left:
             return f"keyVault.{error.code}, and the pass could not be deleted ({left.code})"
         return f"keyVault.{error.code}"

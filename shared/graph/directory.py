@@ -19,7 +19,7 @@ from shared.identity import managed_identity
 from shared.model import Method, SignIn, Subject, User, UserReference
 from shared.permissions import CHANGE_DEFAULT, STEP_NEEDS, Need, removal_needs
 from shared.ports import Clock, Listing, TemporaryAccessPass
-from shared.vocabulary import GroupId, MethodType, Removal, StepName, UserId
+from shared.vocabulary import GroupId, Removal, StepName, UserId
 
 if TYPE_CHECKING:
     from shared.graph.connection import Connection
@@ -111,8 +111,8 @@ class GraphDirectory:
                     removal_needs(kind.type),
                     patience,
                 )
-            case Removal.DELETE if kind.type is MethodType.EXTERNAL:
-                await self._delete_external(user_id, kind, method, patience)
+            case Removal.DELETE if kind.by_reference:
+                await self._delete_either_way(user_id, kind, method, patience)
             case Removal.DELETE:
                 await self._delete(user_id, kind, method, patience)
             case _:
@@ -126,8 +126,8 @@ class GraphDirectory:
             patience,
         )
 
-    async def _delete_external(self, user_id: UserId, kind: MethodKind, method: Method, patience: Patience) -> None:
-        """Try the SDK's form of the address, then the documented one, whose answer counts (graph.md 2)."""
+    async def _delete_either_way(self, user_id: UserId, kind: MethodKind, method: Method, patience: Patience) -> None:
+        """Try the usual form of the address, then the documented one, whose answer counts (graph.md 2)."""
         try:
             await self._delete(user_id, kind, method, patience)
         except (BadRequestError, NotFoundError) as error:
@@ -137,7 +137,7 @@ class GraphDirectory:
             return
         await self._change(
             f"delete.{kind.type}",
-            lambda requests: requests.delete_external_method_by_reference(user_id, method.id),
+            lambda requests: requests.delete_method_by_reference(user_id, kind, method.id),
             removal_needs(kind.type),
             patience,
         )

@@ -6,15 +6,16 @@ A property that was selected and is not there is null, as OData has it; ids and 
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
-from shared.catalogue import BY_ODATA_TYPE, PASSWORD_TYPE, MethodKind
+from shared.catalogue import BY_ODATA_TYPE, PASSWORD_TYPE, Detail, MethodKind
 from shared.errors import OperatorError
 from shared.graph.masking import clean_name, mask_email, mask_phone, mask_serial
 from shared.graph.wire import Entity, unreadable
 from shared.model import Group, Method, RoleHolding, User
 from shared.ports import TemporaryAccessPass
 from shared.strictjson import Json
-from shared.vocabulary import GroupId, MethodId, MethodType, RoleId, UserId
+from shared.vocabulary import GroupId, MethodId, RoleId, UserId
 
 USER_PROPERTIES = (
     "id",
@@ -148,7 +149,8 @@ def parse_method(entity: Entity) -> Method | None:
         id=method_id,
         registered_at=_registered_at(entity),
     )
-    return _with_details(method, entity)
+    # Of what we do not know nothing is shown: a property may hold anything.
+    return _with_details(method, entity, kind.shows if kind else Detail.NOTHING)
 
 
 def parse_method_of(entity: Entity, kind: MethodKind) -> Method | None:
@@ -194,29 +196,25 @@ def _registered_at(entity: Entity) -> datetime | None:
     return parse_time(entity.get("createdDateTime")) or parse_time(entity.get("creationDateTime"))
 
 
-def _with_details(method: Method, entity: Entity) -> Method:
-    match method.type:
-        case MethodType.PHONE:
+def _with_details(method: Method, entity: Entity, shows: Detail) -> Method:
+    match shows:
+        case Detail.PHONE_NUMBER:
             return replace(method, detail=mask_phone(_text(entity, "phoneNumber")))
-        case MethodType.EMAIL:
+        case Detail.EMAIL_ADDRESS:
             address = _text(entity, "emailAddress")
             return replace(method, detail=mask_email(address) if address else None)
-        case MethodType.HARDWARE_OATH:
+        case Detail.SERIAL_NUMBER:
             device = entity.get("device")
             token = device if isinstance(device, dict) else {}
             state = _text(token, "status")
             return replace(method, detail=mask_serial(_text(token, "serialNumber")), active=_ACTIVE_STATES.get(state))
-        case (
-            MethodType.MICROSOFT_AUTHENTICATOR
-            | MethodType.FIDO2
-            | MethodType.WINDOWS_HELLO
-            | MethodType.PLATFORM_CREDENTIAL
-            | MethodType.EXTERNAL
-        ):
+        case Detail.NAME:
             names = (clean_name(_text(entity, name)) for name in _NAMING_PROPERTIES)
             return replace(method, detail=next(filter(None, names), None))
-        case _:  # a software token, a pass, a QR code and what we do not know say nothing that may be shown
+        case Detail.NOTHING:
             return method
+        case _:
+            assert_never(shows)
 
 
 def _merge(first: Method, second: Method) -> Method:

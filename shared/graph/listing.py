@@ -1,9 +1,10 @@
 """A user's methods: by the common list where our identity may read it, else each type by its own collection."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
-from shared.catalogue import BY_TYPE, KINDS, MethodKind
+from shared.catalogue import KINDS, MethodKind
 from shared.errors import NotFoundError, NotPermittedError, TokenError
 from shared.graph.client import Call, GraphClient, Reading
 from shared.graph.concurrency import first_error
@@ -46,18 +47,17 @@ class MethodLister:
             return None
 
     async def _by_common_list(self) -> Listing:
-        """Read the list of all types, and beside it the one type that v1.0 cannot show (graph.md 2)."""
+        """Read the list of all types, and beside it those that v1.0 cannot show (graph.md 2)."""
         reading = Reading(
             "listMethods", lambda requests: requests.methods_of(self._user_id), parse_method, LIST_EVERY_TYPE
         )
         with first_error():
             async with asyncio.TaskGroup() as tasks:
                 listed = tasks.create_task(self._graph.read_all(reading, self._patience))
-                tokens = tasks.create_task(self._list_type(BY_TYPE[MethodType.HARDWARE_OATH]))
-        hardware = tokens.result()
-        if hardware is None:
-            return Listing(merge_methods(listed.result()), (MethodType.HARDWARE_OATH,))
-        return Listing(merge_methods(listed.result() + hardware))
+                others = {
+                    kind.type: tasks.create_task(self._list_type(kind)) for kind in KINDS if not kind.in_common_list
+                }
+        return _listing_of(listed.result(), {type_: task.result() for type_, task in others.items()})
 
     async def _by_type(self, granted: frozenset[str] | None) -> Listing:
         async def list_if_granted(kind: MethodKind) -> _Listed:
@@ -69,10 +69,8 @@ class MethodLister:
         with first_error():
             async with asyncio.TaskGroup() as tasks:
                 listed = {kind.type: tasks.create_task(list_if_granted(kind)) for kind in KINDS}
-        results = {type_: task.result() for type_, task in listed.items()}
-        methods = [method for result in results.values() if result is not None for method in result]
-        not_permitted = tuple(type_ for type_, result in results.items() if result is None)
-        return Listing(merge_methods(methods), not_permitted, every_type=False)
+        by_type = _listing_of([], {type_: task.result() for type_, task in listed.items()})
+        return replace(by_type, every_type=False)
 
     async def _list_type(self, kind: MethodKind) -> _Listed:
         """Return the methods of one type: none where this cloud has no such type, None where we may not list it."""
@@ -106,6 +104,12 @@ class MethodLister:
             listing_needs(kind.type),
         )
         return [await self._graph.ask(call, self._patience)]
+
+
+def _listing_of(listed: list[Method | None], by_type: dict[MethodType, _Listed]) -> Listing:
+    """Put the methods together; a type without a list is one that we may not list."""
+    methods = listed + [method for result in by_type.values() if result is not None for method in result]
+    return Listing(merge_methods(methods), tuple(type_ for type_, result in by_type.items() if result is None))
 
 
 def _parse_single(answer: Answer, kind: MethodKind) -> Method | None:

@@ -5,8 +5,7 @@ imports the SDK: it is itself imported with the first call only.
 """
 
 import json
-from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Literal
 
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_abstractions.method import Method as HttpMethod
@@ -14,15 +13,14 @@ from kiota_abstractions.request_information import RequestInformation
 from msgraph.generated.role_management.directory.role_assignments.role_assignments_request_builder import (
     RoleAssignmentsRequestBuilder,
 )
-from msgraph.generated.users.item.authentication.authentication_request_builder import AuthenticationRequestBuilder
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
 from msgraph.generated.users.users_request_builder import UsersRequestBuilder
 from msgraph.graph_service_client import GraphServiceClient
 
-from shared.catalogue import BY_TYPE, MethodKind
+from shared.catalogue import PASS, MethodKind
 from shared.graph.facts import ACCOUNT_PROPERTIES, GROUP_PROPERTIES, USER_PROPERTIES
 from shared.strictjson import Json
-from shared.vocabulary import GroupId, MethodId, MethodType, UserId
+from shared.vocabulary import GroupId, MethodId, UserId
 
 _UserQuery = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters
 _UsersQuery = UsersRequestBuilder.UsersRequestBuilderGetQueryParameters
@@ -30,32 +28,6 @@ _AssignmentsQuery = RoleAssignmentsRequestBuilder.RoleAssignmentsRequestBuilderG
 
 _SELECTED_USER = ",".join(USER_PROPERTIES)
 _SELECTED_GROUP = ",".join(GROUP_PROPERTIES)
-
-
-class _Deletable(Protocol):
-    def to_delete_request_information(self) -> RequestInformation: ...
-
-
-# The SDK's builder of one method, for each type that Graph's v1.0 can delete.
-V1_BUILDERS: Final[dict[MethodType, Callable[[AuthenticationRequestBuilder, MethodId], _Deletable]]] = {
-    MethodType.TEMPORARY_ACCESS_PASS: lambda at, id_: (
-        at.temporary_access_pass_methods.by_temporary_access_pass_authentication_method_id(id_)
-    ),
-    MethodType.EXTERNAL: lambda at, id_: at.external_authentication_methods.by_external_authentication_method_id(id_),
-    MethodType.FIDO2: lambda at, id_: at.fido2_methods.by_fido2_authentication_method_id(id_),
-    MethodType.WINDOWS_HELLO: lambda at, id_: (
-        at.windows_hello_for_business_methods.by_windows_hello_for_business_authentication_method_id(id_)
-    ),
-    MethodType.PLATFORM_CREDENTIAL: lambda at, id_: (
-        at.platform_credential_methods.by_platform_credential_authentication_method_id(id_)
-    ),
-    MethodType.EMAIL: lambda at, id_: at.email_methods.by_email_authentication_method_id(id_),
-    MethodType.SOFTWARE_OATH: lambda at, id_: at.software_oath_methods.by_software_oath_authentication_method_id(id_),
-    MethodType.MICROSOFT_AUTHENTICATOR: lambda at, id_: (
-        at.microsoft_authenticator_methods.by_microsoft_authenticator_authentication_method_id(id_)
-    ),
-    MethodType.PHONE: lambda at, id_: at.phone_methods.by_phone_authentication_method_id(id_),
-}
 
 
 class Requests:
@@ -170,21 +142,15 @@ class Requests:
 
     def delete_method(self, user_id: UserId, kind: MethodKind, method_id: MethodId) -> RequestInformation:
         """Delete one method."""
-        builder = V1_BUILDERS.get(kind.type)
-        if builder is not None:
-            at = self._client.users.by_user_id(user_id).authentication
-            return builder(at, method_id).to_delete_request_information()
-        return self._beta_method(HttpMethod.DELETE, user_id, kind, method_id)
+        return self._method(HttpMethod.DELETE, user_id, kind, method_id)
 
-    def delete_external_method_by_reference(self, user_id: UserId, method_id: MethodId) -> RequestInformation:
-        """Delete an external method in the form that Microsoft documents; the SDK knows the other one (graph.md 2)."""
-        segment = BY_TYPE[MethodType.EXTERNAL].segment
-        template = f"{{+baseurl}}/users/{{user_id}}/authentication/{segment}/{{method_id}}/$ref"
-        return self._info(HttpMethod.DELETE, template, user_id=user_id, method_id=method_id)
+    def delete_method_by_reference(self, user_id: UserId, kind: MethodKind, method_id: MethodId) -> RequestInformation:
+        """Delete one method by the address that Microsoft documents for external ones; the SDK has the other one."""
+        return self._method(HttpMethod.DELETE, user_id, kind, method_id, "/$ref")
 
     def deactivate_method(self, user_id: UserId, kind: MethodKind, method_id: MethodId) -> RequestInformation:
         """Switch a method off, so that it stays assigned."""
-        return self._beta_method(HttpMethod.POST, user_id, kind, method_id, "/deactivate")
+        return self._method(HttpMethod.POST, user_id, kind, method_id, "/deactivate")
 
     def change_default_method(self, user_id: UserId, preference: str) -> RequestInformation:
         """Choose the method that is asked for first."""
@@ -224,19 +190,20 @@ class Requests:
 
     def create_pass(self, user_id: UserId, minutes: int | None) -> RequestInformation:
         """Make a Temporary Access Pass; None leaves its lifetime to the tenant's policy."""
-        segment = BY_TYPE[MethodType.TEMPORARY_ACCESS_PASS].segment
-        info = self._info(HttpMethod.POST, f"{{+baseurl}}/users/{{user_id}}/authentication/{segment}", user_id=user_id)
+        template = f"{{+baseurl}}/users/{{user_id}}/authentication/{PASS.segment}"
+        info = self._info(HttpMethod.POST, template, user_id=user_id)
         lifetime: dict[str, Json] = {} if minutes is None else {"lifetimeInMinutes": minutes}
         return _with_body(info, {"isUsableOnce": True, **lifetime})
 
     def _change_user(self, user_id: UserId, content: Json) -> RequestInformation:
         return _with_body(self._info(HttpMethod.PATCH, "{+baseurl}/users/{user_id}", user_id=user_id), content)
 
-    def _beta_method(
+    def _method(
         self, verb: HttpMethod, user_id: UserId, kind: MethodKind, method_id: MethodId, action: str = ""
     ) -> RequestInformation:
+        root = "{+beta}" if kind.beta else "{+baseurl}"
         place = kind.segment if kind.single else f"{kind.segment}/{{method_id}}"
-        template = f"{{+beta}}/users/{{user_id}}/authentication/{place}{action}"
+        template = f"{root}/users/{{user_id}}/authentication/{place}{action}"
         return self._info(verb, template, user_id=user_id, method_id=method_id)
 
     def _info(self, verb: HttpMethod, template: str, **parameters: str) -> RequestInformation:

@@ -1,13 +1,14 @@
 """Every step against the sandbox tenant: done, refused, left out, failed for now, and never twice where it must not."""
 
+import asyncio
 import itertools
 import json
 from typing import Any
 
 import pytest
 
-from sandbox.tenant import Fault
-from shared.errors import OperatorError, ThrottledError, UnavailableError
+from sandbox.tenant import Fault, RoleAssignment
+from shared.errors import NoAnswerError, OperatorError, ThrottledError, UnavailableError
 from shared.model import AcceptedRequest, Outcome
 from shared.permissions import STEP_NEEDS
 from shared.policy import Policy, parse_policy
@@ -15,6 +16,7 @@ from shared.steps import make_password
 from shared.vocabulary import AFTER_VERIFYING, MethodResult, Status, StepName, StepResult
 from tests.service.stage import BLAIR, CASEY, DEVON, FINLEY, OAKLEY, Stage, request_for, under
 
+GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
 NAMED = "aaaaaaaa-0000-4000-8000-00000000000a"
 CONTAINED = "20000000-0000-4000-8000-000000000008"
 ALL_STEPS = (
@@ -513,6 +515,33 @@ async def test_pass_when_there_is_no_vault_then_none_is_made(stage: Stage) -> No
     assert stage.changes() == []
 
 
+async def test_pass_when_whoever_waits_gives_up_then_its_code_is_in_the_vault_all_the_same(stage: Stage) -> None:
+    """A call waits for 60 s; what was begun with the pass is finished, and the resume finds it."""
+    playing = under(stage, policy_of("temporaryAccessPass", methods="none"))
+    row = await accept(playing, CASEY)
+    stage.tenant.add_fault(Fault(method="POST", path="temporaryAccessPassMethods", delay_seconds=1))
+    handling = asyncio.create_task(playing.handle(row))
+
+    async def give_up(seconds: float) -> None:
+        if seconds == 1:
+            handling.cancel()
+
+    stage.clock.on_sleep = give_up
+    with pytest.raises(asyncio.CancelledError):
+        await handling
+    for _ in range(500):
+        if stage.vault.secrets:
+            break
+        await asyncio.sleep(0.01)
+    outcome = await resume(playing, row)
+    ((name, secrets),) = stage.vault.secrets.items()
+    assert (outcome.status, len(secrets)) == (Status.COMPLETED, 1)
+    assert step_of(outcome, StepName.TEMPORARY_ACCESS_PASS) == (
+        StepResult.SKIPPED,
+        f"passMadeBefore: Key Vault secret {name}",
+    )
+
+
 # --- Instead of a reset -----------------------------------------------------------------------------------------
 
 
@@ -529,6 +558,49 @@ async def test_steps_instead_when_an_administrator_is_refused_then_taken_in_the_
         (f"containmentGroup:{CONTAINED}", StepResult.DONE),
     ]
     assert stage.types_of(FINLEY) == before
+
+
+async def test_steps_instead_when_one_fails_for_now_then_only_it_is_tried_again(stage: Stage) -> None:
+    """The others are done, and not done twice."""
+    playing = under(stage, policy_of("revokeSessions", privileged={"instead": ["confirmCompromised", "resetPassword"]}))
+    stage.tenant.caller_directory_roles.add(GLOBAL_ADMINISTRATOR)
+    stage.tenant.add_fault(Fault(method="POST", path="confirmCompromised", status=503, times=5))
+    row = await accept(playing, FINLEY)
+    with pytest.raises(UnavailableError):
+        await playing.handle(row)
+    password = stage.tenant.directory.users[FINLEY].password_profile
+    assert password is not None
+    outcome = await resume(playing, row)
+    assert (outcome.status, {line.result for line in outcome.steps}) == (Status.REFUSED, {StepResult.DONE})
+    assert stage.tenant.directory.users[FINLEY].password_profile == password
+
+
+async def test_refusal_when_the_user_became_an_administrator_meanwhile_then_what_was_done_is_told(stage: Stage) -> None:
+    """A resumed reset never reports an empty world."""
+    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", cut="before", times=None))
+    playing = under(stage, policy_of("revokeSessions"))
+    row = await accept(playing, DEVON)
+    with pytest.raises(NoAnswerError):
+        await playing.handle(row)
+    stage.tenant.directory.role_assignments.append(RoleAssignment("x", DEVON, GLOBAL_ADMINISTRATOR))
+    outcome = await resume(playing, row)
+    assert outcome.status is Status.REFUSED
+    assert sorted((line.type, line.result) for line in outcome.methods) == [
+        ("microsoftAuthenticator", MethodResult.DELETED),
+        ("phone", MethodResult.REMAINING),
+    ]
+
+
+async def test_dry_run_when_the_policy_turned_to_observing_meanwhile_then_what_was_done_is_told(stage: Stage) -> None:
+    """What is done is not said to be planned."""
+    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", cut="before", times=None))
+    row = await accept(under(stage, policy_of("disableAccount", "revokeSessions")), DEVON)
+    with pytest.raises(NoAnswerError):
+        await under(stage, policy_of("disableAccount", "revokeSessions")).handle(row)
+    outcome = await resume(under(stage, policy_of("disableAccount", "perUserMfa:enabled", mode="observe")), row)
+    assert outcome.status is Status.PLANNED
+    assert step_of(outcome, StepName.DISABLE_ACCOUNT)[0] is StepResult.DONE
+    assert step_of(outcome, StepName.PER_USER_MFA) == (StepResult.SKIPPED, "dry run")
 
 
 async def test_disabling_an_administrator_without_the_directory_role_is_not_permitted(stage: Stage) -> None:

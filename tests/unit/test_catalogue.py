@@ -14,8 +14,9 @@ from shared.catalogue import (
     PHONE_ORDER,
     REREGISTER,
     MethodKind,
+    preferences_of,
 )
-from shared.vocabulary import MethodType, Removal
+from shared.vocabulary import MethodId, MethodType, Removal
 
 # graph.md 2: path segment, whether only the beta endpoint has it, whether the segment is one object without an id.
 PATHS = {
@@ -55,6 +56,29 @@ def test_catalogue_when_a_type_is_looked_up_then_path_and_role_are_microsofts(ki
     assert kind.narrow_role == f"UserAuthMethod-{ROLES[kind.type]}.ReadWrite.All"
     assert kind.odata_type == f"#microsoft.graph.{kind.type}AuthenticationMethod"
     assert kind.deactivatable is (kind.type is MethodType.HARDWARE_OATH)
+    assert kind.in_common_list is (kind.type is not MethodType.HARDWARE_OATH)
+    assert kind.by_reference is (kind.type is MethodType.EXTERNAL)
+
+
+@pytest.mark.parametrize(
+    ("type_", "method_id", "expected"),
+    [
+        ("microsoftAuthenticator", "m", ("push", "oath")),
+        ("softwareOath", "m", ("oath",)),
+        ("hardwareOath", "m", ("oath",)),
+        ("phone", MOBILE, ("sms", "voiceMobile")),
+        ("phone", ALTERNATE_MOBILE, ("voiceAlternateMobile",)),
+        ("phone", OFFICE, ("voiceOffice",)),
+        ("phone", "another", ()),
+        ("fido2", MOBILE, ()),
+        ("palmReader", "m", ()),
+    ],
+)
+def test_catalogue_when_asked_for_preferences_then_by_type_and_among_phones_by_id(
+    type_: str, method_id: str, expected: tuple[str, ...]
+) -> None:
+    """What a user may have as default because of a method (graph.md 3)."""
+    assert preferences_of(type_, MethodId(method_id)) == expected
 
 
 def test_catalogue_when_read_then_every_type_has_exactly_one_row() -> None:
