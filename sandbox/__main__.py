@@ -56,11 +56,14 @@ The sandbox is up, until Ctrl-C.
 
   function app   {url}/api
   tenant         {tenant}   (Microsoft Graph and the managed identity)
+  key vault      {stage.vault.url}
   Service Bus    {stage.bus.connection_string}
                  queue {REQUESTS}
 
 Is it up?
   curl -s {url}/api/health
+Which app roles does the policy lack?
+  curl -s {url}/api/readiness -H 'x-functions-key: {key}'
 Reset a user (about 12 s: a deleted method can stay listed for a while, so it looks again before it says "verified"):
   {post} -d '{{"user": "sage.winter@contoso.example"}}'
 What would be done to one with every kind of method:
