@@ -7,16 +7,14 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
 TOKEN_SECONDS = 10.0
-# What the SDK would repeat, tell a log, or ask of the environment (a proxy, which would see the identity's header) is
-# ours to decide. Headers are logged at a level that no logger has enabled.
-_QUIET: dict[str, Any] = {
+# What Azure's SDK would repeat, tell a log, or ask of the environment (a proxy, which would see the identity's header)
+# is ours to decide. Headers are logged at a level that no logger has enabled.
+QUIET: dict[str, Any] = {
     "retry_total": 0,
     "permit_redirects": False,
     "use_env_settings": False,
     "logging_enable": False,
     "http_logging_level": logging.NOTSET,
-    "connection_timeout": TOKEN_SECONDS,
-    "read_timeout": TOKEN_SECONDS,
 }
 
 
@@ -27,4 +25,6 @@ def managed_identity(client_id: str | None) -> "AsyncTokenCredential":
     """
     from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - 0.3 s that a cold start need not spend
 
-    return ManagedIdentityCredential(client_id=client_id, **_QUIET)
+    return ManagedIdentityCredential(
+        client_id=client_id, connection_timeout=TOKEN_SECONDS, read_timeout=TOKEN_SECONDS, **QUIET
+    )

@@ -1,7 +1,6 @@
 """Azure Key Vault over azure-keyvault-secrets: it sets secrets, and does nothing else."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from shared.errors import VaultError
-from shared.identity import managed_identity
+from shared.identity import QUIET, managed_identity
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -28,15 +27,6 @@ PAUSE_SECONDS = 1.0  # what Key Vault's throttling guidance asks for before the 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _OK, _TIMEOUT, _THROTTLED, _SERVER_ERROR = 200, 408, 429, 500
-# What the SDK and its credential would repeat, tell a log, or ask of the environment is ours to decide. Headers are
-# logged at a level that no logger has enabled.
-_QUIET: dict[str, Any] = {
-    "retry_total": 0,
-    "permit_redirects": False,
-    "use_env_settings": False,
-    "logging_enable": False,
-    "http_logging_level": logging.NOTSET,
-}
 
 
 class KeyVault:
@@ -113,7 +103,7 @@ class KeyVault:
             # to compare, and gets the one kind of token that `_Tokens` gives.
             verify_challenge_resource=self._host not in _LOOPBACK,
             connection_verify=str(self._ca_file) if self._ca_file else True,
-            **_QUIET,
+            **QUIET,
         )
 
 
