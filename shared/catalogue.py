@@ -10,6 +10,7 @@ from enum import Enum, auto
 from shared.vocabulary import MethodId, MethodType, Removal
 
 PASSWORD_TYPE = "#microsoft.graph.passwordAuthenticationMethod"  # noqa: S105 - a type's name; always listed, never a way to pass MFA
+PASSWORD_ID = "28c10230-6103-485e-b985-444c60001490"  # noqa: S105 - the id that every password has
 BROAD_READ_ROLE = "UserAuthenticationMethod.Read.All"
 BROAD_WRITE_ROLE = "UserAuthenticationMethod.ReadWrite.All"
 

@@ -1,13 +1,16 @@
 """What is known of each method, listing after listing. Pure: evidence in, evidence out."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from shared.model import Evidence, MethodLine, Plan, PlannedRemoval
+from shared.model import Evidence, MethodLine, Plan, PlannedRemoval, PlannedStep
 from shared.permissions import listing_needs, missing_roles
 from shared.plan import line_of
-from shared.vocabulary import MethodId, MethodResult, MethodType, Removal
+from shared.vocabulary import MethodId, MethodResult, MethodType, Removal, StepResult
 
 STILL_LISTED = "stillListed"
+IN_FLIGHT = "inFlight"  # its removal is under way, or was when the process ended
+INTERRUPTED = "interrupted"
 ALL_OF_ITS_TYPE = MethodId("*")  # stands for an id where methods of a type could not even be listed
 
 _OURS = {MethodResult.DELETED, MethodResult.DEACTIVATED}
@@ -38,6 +41,8 @@ def note(
         earlier = known.get((line.type, line.id))
         if earlier is None or (line.result is not None and earlier.result not in _OURS):
             evidence = evidence.with_method(line)
+        else:  # what is listed counts: an id can be given again, as a phone's is
+            evidence = evidence.with_method(replace(line, result=earlier.result, error=earlier.error))
     for type_ in not_permitted:
         why = f"missing app role {', '.join(missing_roles(listing_needs(type_), ()))}"
         evidence = evidence.with_method(MethodLine(type_, ALL_OF_ITS_TYPE, None, None, MethodResult.NOT_PERMITTED, why))
@@ -71,13 +76,42 @@ def name_what_is_listed_again(evidence: Evidence, left: tuple[PlannedRemoval, ..
     return name_the_remaining(evidence, tuple(one for one in left if line_for(evidence, one).result in _GONE))
 
 
-def try_permissions_again(evidence: Evidence) -> Evidence:
-    """Forget what was not permitted in an earlier try: a fresh grant may have come."""
-    lines = (
-        replace(line, result=None, error=None) if line.result is MethodResult.NOT_PERMITTED else line
-        for line in evidence.methods
-    )
+def resumed(evidence: Evidence, steps: Iterable[PlannedStep]) -> Evidence:
+    """Return what is still true of an earlier try: not what was not permitted then, for a fresh grant may have come.
+
+    A removal that was under way when that try ended was interrupted. Of its steps those count that were done, and those
+    that are planned still.
+    """
+    planned = {str(one.step) for one in steps}
+    kept = tuple(line for line in evidence.steps if line.result is StepResult.DONE or line.step in planned)
+    return replace(evidence, methods=tuple(map(_to_try_again, evidence.methods)), steps=kept)
+
+
+def _to_try_again(line: MethodLine) -> MethodLine:
+    if line.result is MethodResult.NOT_PERMITTED:
+        return replace(line, result=None, error=None)
+    return replace(line, error=INTERRUPTED) if line.error == IN_FLIGHT else line
+
+
+def with_removals_under_way(evidence: Evidence, left: Iterable[PlannedRemoval]) -> Evidence:
+    """Say of what is about to be removed that it is: should the process end now, what is gone then was ours."""
+    for one in left:
+        line = line_for(evidence, one)
+        if line.result is None and line.error is None:
+            evidence = evidence.with_method(replace(line, error=IN_FLIGHT))
+    return evidence
+
+
+def with_removals_ended(evidence: Evidence) -> Evidence:
+    """Take that back of what was not reached after all."""
+    lines = (replace(line, error=None) if line.error == IN_FLIGHT else line for line in evidence.methods)
     return replace(evidence, methods=tuple(lines))
+
+
+def has_changed_something(evidence: Evidence) -> bool:
+    """Whether anything was done to the user already, or may have been."""
+    removed = any(line.result in _OURS or (line.result is None and line.error) for line in evidence.methods)
+    return removed or any(line.result is StepResult.DONE for line in evidence.steps)
 
 
 def line_for(evidence: Evidence, planned: PlannedRemoval) -> MethodLine:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from shared.model import Evidence, Reason, User
+from shared.plan import NOT_DISABLED
 from shared.policy import CLOSES_REGISTRATION_WINDOW
 from shared.vocabulary import StepName, StepResult
 
@@ -21,10 +22,6 @@ ACCOUNT_DISABLED = Reason(
     "The account stays disabled until somebody enables it: Entra admin center > Users > the user > Edit > Settings > "
     "Account enabled.",
 )
-HOME_TENANT = Reason(
-    "homeTenant",
-    "A guest signs in with their home tenant: its administrators have to reset methods and revoke sessions there.",
-)
 UNKNOWN_TYPES = Reason(
     "unknownTypesNotListed",
     "Our identity may list only the types of method that we know, each by its own app role, so one of a new type would "
@@ -41,11 +38,12 @@ def name_follow_ups(evidence: Evidence, *, methods_removed: bool, against_an_int
     """
     done = _steps_done(evidence)
     user = evidence.user
+    disabled = StepName.ENABLE_ACCOUNT not in done and (StepName.DISABLE_ACCOUNT in done or _stays(evidence))
     applying = {
         APP_PASSWORDS: True,
-        REGISTRATION_OPEN: methods_removed and not _closed(done),
-        ACCOUNT_DISABLED: StepName.DISABLE_ACCOUNT in done and StepName.ENABLE_ACCOUNT not in done,
-        HOME_TENANT: user.is_guest,
+        REGISTRATION_OPEN: (methods_removed or StepName.ENABLE_ACCOUNT in done) and not _closed(done),
+        ACCOUNT_DISABLED: disabled,
+        _home_tenant(user): user.is_guest,
         UNKNOWN_TYPES: methods_removed and not evidence.every_type_listed,
     }
     always = (follow_up for follow_up, applies in applying.items() if applies)
@@ -55,6 +53,11 @@ def name_follow_ups(evidence: Evidence, *, methods_removed: bool, against_an_int
 def name_follow_ups_of_refusal(evidence: Evidence) -> tuple[Reason, ...]:
     """Name what the steps that were done instead of a reset leave to do."""
     return (ACCOUNT_DISABLED,) if StepName.DISABLE_ACCOUNT in _steps_done(evidence) else ()
+
+
+def _stays(evidence: Evidence) -> bool:
+    """Whether the account was to be enabled and was not, although it is disabled."""
+    return any(line.step == StepName.ENABLE_ACCOUNT and line.detail != NOT_DISABLED for line in evidence.steps)
 
 
 def _closed(done: set[str]) -> bool:
@@ -82,6 +85,16 @@ def _other_sign_in(evidence: Evidence) -> Iterable[Reason]:
             "The password is kept in Active Directory: reset it there, twice where Kerberos tickets are to end too: "
             "Active Directory Users and Computers > the user > Reset Password, or Set-ADAccountPassword -Reset.",
         )
+
+
+def _home_tenant(user: User) -> Reason:
+    local = user.user_principal_name.partition("#")[0]
+    where = f" ({local.rpartition('_')[2]})" if user.is_external else ""
+    return Reason(
+        "homeTenant",
+        f"A guest signs in with their home tenant{where}: its administrators have to reset methods and revoke sessions "
+        "there. Which one it is: Entra admin center > Users > the user > Properties > Identities.",
+    )
 
 
 def _certificates(user: User, *, known: bool) -> Reason:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.evidence import ALL_OF_ITS_TYPE
+from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
 from shared.model import (
     AcceptedRequest,
@@ -21,6 +21,8 @@ from shared.plan import (
     HOME_TENANT_PASSWORD,
     NOT_DISABLED_BY_US,
     ON_PREMISES_PASSWORD,
+    PASS_PENDING,
+    PASS_UNKNOWN,
     UNDATED,
 )
 from shared.policy import Profile
@@ -51,6 +53,10 @@ _OPEN_SKIPS = {
     NOT_VERIFIED: "was left out: not everything in scope is shown to be gone",
     STEPS_OPEN: "was left out: another step that comes first is not done",
 }
+_UNCONFIRMED = {
+    PASS_UNKNOWN: "got no answer: there may be a pass, whose code nobody knows, until it ends",
+    PASS_PENDING: "was made, but whether the vault has its code is not known: look there, or make another by hand",
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ def carried_out(
     """Tell the end of a reset that went its whole way: completed, or partial with every open thing as a reason."""
     reasons = (*_open_methods(evidence), *_open_steps(evidence))
     verified = verification.verified
+    evidence = _all_told(evidence)
     if not reasons and not verified:
         reasons = (Reason(NOT_VERIFIED, "The last listing does not show that everything in scope is gone."),)
     return _outcome(
@@ -115,10 +122,15 @@ def refused(
     accepted: AcceptedRequest, evidence: Evidence, reasons: tuple[Reason, ...], now: datetime, *, dry_run: bool = False
 ) -> Outcome:
     """Tell why the policy forbids it, which steps were carried out instead, and what was done before it forbade it."""
-    evidence = replace(evidence, methods=tuple(_as_remaining(line) for line in evidence.methods))
-    follow_ups = name_follow_ups_of_refusal(evidence)
+    evidence, open_reasons, follow_ups = _what_was_done(evidence)
     return _outcome(
-        accepted, Status.REFUSED, now, evidence=evidence, reasons=reasons, dry_run=dry_run, follow_ups=follow_ups
+        accepted,
+        Status.REFUSED,
+        now,
+        evidence=evidence,
+        reasons=reasons + open_reasons,
+        dry_run=dry_run,
+        follow_ups=follow_ups or name_follow_ups_of_refusal(evidence),
     )
 
 
@@ -136,8 +148,20 @@ def refused_in_a_dry_run(
 
 
 def invalid(accepted: AcceptedRequest, problems: tuple[Problem, ...], now: datetime) -> Outcome:
-    """Tell all that is wrong with the request."""
-    return _outcome(accepted, Status.INVALID, now, reasons=reasons_of(problems), dry_run=accepted.request.dry_run)
+    """Tell all that is wrong with the request, and what was done before that was found."""
+    reasons, dry_run = reasons_of(problems), accepted.request.dry_run
+    if accepted.evidence is None:
+        return _outcome(accepted, Status.INVALID, now, reasons=reasons, dry_run=dry_run)
+    evidence, open_reasons, follow_ups = _what_was_done(accepted.evidence)
+    return _outcome(
+        accepted,
+        Status.INVALID,
+        now,
+        evidence=evidence,
+        reasons=reasons + open_reasons,
+        dry_run=dry_run,
+        follow_ups=follow_ups,
+    )
 
 
 def failed(accepted: AcceptedRequest, profile: Profile | None, code: str, now: datetime) -> Outcome:
@@ -149,17 +173,16 @@ def failed(accepted: AcceptedRequest, profile: Profile | None, code: str, now: d
     evidence, dry_run = accepted.evidence, accepted.request.dry_run
     if evidence is None:
         return _outcome(accepted, Status.FAILED, now, reasons=(reason,), dry_run=dry_run)
-    told = replace(evidence, methods=tuple(_as_remaining(line) for line in evidence.methods))
     return _outcome(
         accepted,
         Status.FAILED,
         now,
-        evidence=told,
+        evidence=_all_told(evidence),
         reasons=(reason, *_open_methods(evidence), *_open_steps(evidence)),
         dry_run=dry_run,
         follow_ups=name_follow_ups(
             evidence,
-            methods_removed=any(line.result in _REMOVED for line in evidence.methods),
+            methods_removed=_removed_something(evidence),
             against_an_intruder=profile is not None and profile.against_an_intruder,
         ),
     )
@@ -206,11 +229,28 @@ def _outcome(  # noqa: PLR0913 - one field each; the callers above name them
     )
 
 
+def _what_was_done(evidence: Evidence) -> tuple[Evidence, tuple[Reason, ...], tuple[Reason, ...]]:
+    """Tell of a reset that ends otherwise what became of each method, and what is open if any was removed."""
+    if not _removed_something(evidence):
+        return _all_told(evidence), _open_steps(evidence), ()
+    follow_ups = name_follow_ups(evidence, methods_removed=True, against_an_intruder=False)
+    return _all_told(evidence), (*_open_methods(evidence), *_open_steps(evidence)), follow_ups
+
+
+def _all_told(evidence: Evidence) -> Evidence:
+    return replace(evidence, methods=tuple(_as_remaining(line) for line in evidence.methods))
+
+
+def _removed_something(evidence: Evidence) -> bool:
+    return any(line.result in _REMOVED for line in evidence.methods)
+
+
 def _as_remaining(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine:
     """Say of a method without a result what the last listing said of it; the contract has no word for "unknown"."""
     if line.result is not None:
         return line
-    return replace(line, result=MethodResult.REMAINING, error=line.error or why)
+    error = None if line.error in {IN_FLIGHT, INTERRUPTED} else line.error
+    return replace(line, result=MethodResult.REMAINING, error=error or why)
 
 
 def _would_do(actions: list[str]) -> tuple[Reason, ...]:
@@ -247,7 +287,8 @@ def _open_steps(evidence: Evidence) -> tuple[Reason, ...]:
     for line in evidence.steps:
         if line.result in _OPEN_STEP:
             code, text = _OPEN_STEP[line.result]
-            reasons.append(Reason(code, f"{line.step} {text}{f': {line.detail}' if line.detail else ''}."))
+            said = _UNCONFIRMED.get(line.detail or "") or f"{text}{f': {line.detail}' if line.detail else ''}"
+            reasons.append(Reason(code, f"{line.step} {said}."))
         elif line.result is StepResult.SKIPPED and line.detail in _OPEN_SKIPS:
             reasons.append(Reason("stepSkipped", f"{line.step} {_OPEN_SKIPS[line.detail]}."))
     return tuple(reasons)

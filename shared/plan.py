@@ -28,6 +28,9 @@ HOME_TENANT_PASSWORD = "homeTenantPassword"  # noqa: S105
 NOT_DISABLED = "notDisabled"
 NOT_DISABLED_BY_US = "notDisabledByUs"
 PASS_MADE_BEFORE = "passMadeBefore"  # noqa: S105
+# Why it is not known what became of one.
+PASS_UNKNOWN = "passUnknown"  # noqa: S105
+PASS_PENDING = "passPending"  # noqa: S105
 _TYPE_ORDER: Mapping[MethodType | None, int] = {kind.type: place for place, kind in enumerate(KINDS)}
 
 
@@ -130,7 +133,8 @@ def _why_no_password(standing: Standing) -> str | None:
 def judge(method: Method, scope: Scope) -> PlannedRemoval | MethodLine:
     """Say whether one method goes, or why it stays."""
     if method.type is None:
-        return line_of(method, MethodResult.UNSUPPORTED, "unknownType")
+        named = any(_names(entry, method) for entry in scope.selection.keep)
+        return line_of(method, *((MethodResult.KEPT,) if named else (MethodResult.UNSUPPORTED, "unknownType")))
     if method.id in scope.our_passes:
         return line_of(method, MethodResult.KEPT, OUR_PASS)
     removal = scope.removals.get(method.type)

@@ -13,6 +13,7 @@ from shared.errors import (
     BusUnavailableError,
     GraphError,
     Later,
+    LedgerUnavailableError,
     NotPermittedError,
     OperatorError,
 )
@@ -30,6 +31,7 @@ SAFETY_RESUME_SECONDS = 90.0  # when accepted work over HTTP is taken up again s
 REPLAY_FOR = timedelta(hours=24)
 _REPLAYED = {Status.COMPLETED, Status.COVERED}
 
+type Obstacle = Later | GraphError | TimeoutError | LedgerUnavailableError
 type Handle = Callable[[AcceptedRequest, datetime], Awaitable[Outcome]]
 
 
@@ -136,18 +138,26 @@ class Reception:
         try:
             async with asyncio.timeout(self.inline_seconds):
                 outcome = await self.handle(accepted, self.clock.now() + timedelta(seconds=self.inline_seconds))
-        except (Later, GraphError, TimeoutError) as error:
+        except (Later, GraphError, TimeoutError, LedgerUnavailableError) as error:
             self._tell(accepted, error, self.clock.now() + timedelta(seconds=SAFETY_RESUME_SECONDS))
             return Pending(accepted.key)
-        await self._finish_inline(accepted, outcome)
-        return Finished(outcome)
+        return await self._finish_inline(accepted, outcome)
 
-    async def _finish_inline(self, accepted: AcceptedRequest, outcome: Outcome) -> None:
-        """End it for the caller even when the topic is not to be had: the resume that is scheduled reports it then."""
+    async def _finish_inline(self, accepted: AcceptedRequest, outcome: Outcome) -> Reply:
+        """End it for the caller even when the topic is not to be had: the resume that is scheduled reports it then.
+
+        Where the ledger did not take the outcome the request goes on: it was accepted, and the resume finds it.
+        """
         try:
             await self._finish(accepted, outcome, _body_of(accepted))
-        except BusUnavailableError:
-            log("notReported", logging.WARNING, requestId=accepted.key.request_id, caller=accepted.key.caller)
+        except (BusUnavailableError, LedgerUnavailableError) as error:
+            code = type(error).__name__
+            log(
+                "notReported", logging.WARNING, requestId=accepted.key.request_id, caller=accepted.key.caller, code=code
+            )
+            if isinstance(error, LedgerUnavailableError):
+                return Pending(accepted.key)
+        return Finished(outcome)
 
     # --- Accepting ----------------------------------------------------------------------------------------------
 
@@ -249,7 +259,7 @@ class Reception:
         self._tell(accepted, error, at)
         await self.bus.schedule_resume(accepted.key, at)
 
-    def _tell(self, accepted: AcceptedRequest, error: Later | GraphError | TimeoutError, at: datetime) -> None:
+    def _tell(self, accepted: AcceptedRequest, error: Obstacle, at: datetime) -> None:
         code = _code_of(error)
         request_id, caller = accepted.key.request_id, accepted.key.caller
         log("postponed", requestId=request_id, caller=caller, code=code, at=at.isoformat(timespec="seconds"))
@@ -259,7 +269,9 @@ class Reception:
             alert("stillWaiting", requestId=request_id, caller=caller, code=code)
 
 
-def _code_of(error: Later | GraphError | TimeoutError) -> str:
+def _code_of(error: Obstacle) -> str:
+    if isinstance(error, LedgerUnavailableError):
+        return "ledgerUnavailable"
     return error.code if isinstance(error, Later | GraphError) else "inlineDeadline"
 
 

@@ -1,7 +1,8 @@
 """Carrying out a plan on one user: remove, revoke, settle, look again, at most three rounds.
 
-The directory is the truth: what a removal answered is written down, but only a later listing proves it. Errors that
-trying again may cure leave by exception, after everything else that could be closed has been closed.
+The directory is the truth: what a removal answered is written down, but only a later listing proves it. Errors of one
+method or step that trying again may cure leave by exception, after everything else that could be closed is closed;
+those that concern every call (throttling, no token) leave at once.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,16 @@ from shared.errors import (
     UnlicensedError,
     UnreadableAnswerError,
 )
-from shared.evidence import line_for, name_the_remaining, name_what_is_listed_again, note, still_to_do
+from shared.evidence import (
+    IN_FLIGHT,
+    line_for,
+    name_the_remaining,
+    name_what_is_listed_again,
+    note,
+    still_to_do,
+    with_removals_ended,
+    with_removals_under_way,
+)
 from shared.logs import log
 from shared.model import (
     Evidence,
@@ -35,8 +45,8 @@ from shared.model import (
     UserReference,
 )
 from shared.outcomes import NOT_VERIFIED, STEPS_OPEN, Verification
-from shared.plan import Scope, default_candidates, make_plan
-from shared.policy import CLOSES_REGISTRATION_WINDOW, LETS_SOMEBODY_IN
+from shared.plan import PASS_MADE_BEFORE, Scope, default_candidates, make_plan
+from shared.policy import CLOSES_REGISTRATION_WINDOW
 from shared.ports import Claim, Clock, Directory, Ledger
 from shared.steps import StepTaker
 from shared.vocabulary import AFTER_VERIFYING, MethodId, MethodResult, Removal, Step, StepName, StepResult
@@ -48,7 +58,7 @@ DEFAULT_METHOD = "defaultMethod"
 
 _FINAL = (RefusedAsDefaultError, BadRequestError, UnlicensedError)
 _REFUSALS = (*_FINAL, ConflictError)
-_CURABLE = (ThrottledError, UnavailableError, NoAnswerError, UnreadableAnswerError)
+_CURABLE = (ThrottledError, UnavailableError, NoAnswerError, UnreadableAnswerError, ConflictError)
 _RESULTS = {Removal.DELETE: MethodResult.DELETED, Removal.DEACTIVATE: MethodResult.DEACTIVATED}
 _REVOKE = PlannedStep(Step(StepName.REVOKE_SESSIONS))
 
@@ -151,6 +161,9 @@ class Reset:
         Parallel deletes of one user have failed silently (graph.md 4). Each pass either removes something or tries
         another default method, so the passes are bounded.
         """
+        self.evidence = with_removals_under_way(self.evidence, pending)
+        if pending:
+            await self.ledger.write_evidence(self.key, self.evidence)
         curable: dict[MethodId, GraphError] = {}
         untried: list[str] | None = None
         while pending:
@@ -167,6 +180,7 @@ class Reset:
                 if not await self._change_default(untried):
                     break
             pending = tuple(refused)
+        self.evidence = with_removals_ended(self.evidence)
         return curable
 
     async def _try_to_remove(self, planned: PlannedRemoval) -> GraphError | None:
@@ -192,7 +206,7 @@ class Reset:
         try:
             await self.directory.remove_method(self.evidence.user.id, planned.method, planned.removal)
         except NotFoundError:
-            ours = line.result is done or (line.result is None and line.error is not None)
+            ours = line.result is done or (line.result is None and line.error not in {None, IN_FLIGHT})
             return replace(line, result=done if ours else MethodResult.ALREADY_GONE, error=None), None
         except NotPermittedError as error:
             return replace(line, result=MethodResult.NOT_PERMITTED, error=error.why), None
@@ -210,7 +224,7 @@ class Reset:
             await self._before_a_change()
             try:
                 await self.directory.change_default_method(self.evidence.user.id, untried.pop(0))
-            except (BadRequestError, ConflictError, NotFoundError, NotPermittedError) as error:
+            except (*_REFUSALS, NotFoundError, NotPermittedError) as error:
                 log("defaultNotChanged", userId=self.evidence.user.id, code=error.code)
             else:
                 return True
@@ -240,8 +254,8 @@ class Reset:
             return planned
         if not verification.verified:
             return replace(planned, skipped=NOT_VERIFIED)
-        earlier = [line for line in self.evidence.steps if line.step not in {str(step) for step in LETS_SOMEBODY_IN}]
-        if planned.step.name is StepName.ENABLE_ACCOUNT and any(line.result is not StepResult.DONE for line in earlier):
+        others = [line for line in self.evidence.steps if line.step != StepName.ENABLE_ACCOUNT]
+        if planned.step.name is StepName.ENABLE_ACCOUNT and not all(map(_is_behind_us, others)):
             return replace(planned, skipped=STEPS_OPEN)
         return planned
 
@@ -261,5 +275,11 @@ class Reset:
 
     async def _before_a_change(self) -> None:
         if self.clock.now() >= self.deadline_at:
+            self.evidence = with_removals_ended(self.evidence)
             raise Later("deadline", self.clock.now(), counts=False)
         await self.claim.confirm()
+
+
+def _is_behind_us(line: StepLine) -> bool:
+    """Whether a step is done, or was by an earlier run of this very request."""
+    return line.result is StepResult.DONE or (line.detail or "").startswith(f"{PASS_MADE_BEFORE}:")

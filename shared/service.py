@@ -7,18 +7,27 @@ from typing import assert_never
 
 from shared import outcomes
 from shared.decide import Approval, Refusal, decide
-from shared.errors import ClaimHeldError, OperatorError
-from shared.evidence import note, try_permissions_again
+from shared.errors import ClaimHeldError, GraphError, Later, OperatorError
+from shared.evidence import has_changed_something, note, resumed
 from shared.logs import log
 from shared.lookup import find_user
-from shared.model import AcceptedRequest, Evidence, Outcome, PlannedStep, Problem, User
+from shared.model import (
+    AcceptedRequest,
+    Evidence,
+    Outcome,
+    PlannedStep,
+    Problem,
+    ReferenceKind,
+    User,
+    UserReference,
+)
 from shared.permissions import listing_needs, missing_roles
 from shared.plan import NOTHING, Scope, Standing, make_plan, make_scope, plan_steps
 from shared.policy import Policy
 from shared.ports import Claim, Clock, Directory, Ledger, Listing
 from shared.reset import Reset
 from shared.steps import StepTaker
-from shared.vocabulary import Step, UserId
+from shared.vocabulary import MethodType, Step, StepName, StepResult, UserId
 
 CLAIM_PATIENCE_SECONDS = 20.0
 _CLAIM_POLL_SECONDS = 2.0
@@ -37,26 +46,48 @@ class Service:
     async def handle(self, accepted: AcceptedRequest, deadline_at: datetime) -> Outcome:
         """Carry one accepted request to its outcome; a second call reads the directory again and converges.
 
+        A request that has an outcome by the time it is its turn gets that one.
+
         Raises Later (claim held, deadline near), GraphError (trying again may cure it, or an operator has to act) and
         LedgerUnavailableError; what was found and done until then is in the ledger.
         """
-        started_at = self.clock.now()
         if accepted.request.profile not in self.policy.profiles:  # a new policy has come since it was accepted
             problem = Problem("profile", "unknownProfile", "The policy has no such profile any more.")
-            return outcomes.invalid(accepted, (problem,), started_at)
-        user = await find_user(self.directory, accepted.request)
+            return outcomes.invalid(accepted, (problem,), self.clock.now())
+        user = await self._find_user(accepted)
         if isinstance(user, Problem):
             return outcomes.invalid(accepted, (user,), self.clock.now())
         async with AsyncExitStack() as stack:
             claim = await self._claim(user.id, stack)
-            subject = await self.directory.read_subject(user)
-            match decide(accepted.request, accepted.key.caller, subject, self.policy):
-                case Refusal() as refusal:
-                    return await self._refuse(accepted, Evidence(user, started_at), refusal, claim, deadline_at)
-                case Approval() as approval:
-                    return await self._carry_out(accepted, Evidence(user, started_at), approval, claim, deadline_at)
-                case decision:
-                    assert_never(decision)
+            # Another worker may have held the claim until now: what it left is what counts, of the row and of the user.
+            accepted = await self.ledger.read(accepted.key) or accepted
+            if accepted.outcome:
+                return accepted.outcome
+            return await self._judge(accepted, user.id, claim, deadline_at)
+
+    async def _find_user(self, accepted: AcceptedRequest) -> User | Problem:
+        """Find whom the request means: once something was found of a user it is them, whoever has the name by now."""
+        if accepted.evidence:
+            return accepted.evidence.user
+        return await find_user(self.directory, accepted.request)
+
+    async def _judge(self, accepted: AcceptedRequest, user_id: UserId, claim: Claim, deadline_at: datetime) -> Outcome:
+        """Read the user as they are now, decide, and do what was decided."""
+        if accepted.evidence and accepted.evidence.user.id != user_id:
+            raise Later("rowChanged", self.clock.now(), counts=False)
+        reference = UserReference(ReferenceKind.OBJECT_ID, user_id)
+        user = await find_user(self.directory, replace(accepted.request, user=reference, also=()))
+        if isinstance(user, Problem):
+            return outcomes.invalid(accepted, (user,), self.clock.now())
+        fresh = Evidence(user, self.clock.now())
+        subject = await self.directory.read_subject(user)
+        match decide(accepted.request, accepted.key.caller, subject, self.policy):
+            case Refusal() as refusal:
+                return await self._refuse(accepted, fresh, refusal, claim, deadline_at)
+            case Approval() as approval:
+                return await self._carry_out(accepted, fresh, approval, claim, deadline_at)
+            case decision:
+                assert_never(decision)
 
     async def _claim(self, user_id: UserId, stack: AsyncExitStack) -> Claim:
         """Wait a little for another worker on the same user; past that it is tried again later."""
@@ -89,18 +120,29 @@ class Service:
     ) -> Outcome:
         steps, standing = await self._plan_steps(accepted, fresh.user, approval.profile.steps)
         scope = make_scope(approval.profile, accepted.request.selection, standing.our_passes)
-        listing = await self.directory.list_methods(fresh.user.id)
-        _check_listing(scope, listing)
+        listing = await self._list(fresh.user.id, scope)
         plan = make_plan(listing.methods, steps, scope)
-        found = try_permissions_again(accepted.evidence) if accepted.evidence else fresh
+        found = _resume(accepted.evidence, fresh, steps) if accepted.evidence else fresh
         found = replace(found, sign_in=standing.sign_in, every_type_listed=listing.every_type)
         evidence = note(found, plan, scope.covered(listing.not_permitted), unseen=listing.not_permitted)
-        if approval.dry_run:
+        # What has begun is finished: half a reset is worse than one that an operator meanwhile wanted to observe only.
+        if approval.dry_run and not has_changed_something(evidence):
             return outcomes.planned(accepted, evidence, plan, self.clock.now())
         await self.ledger.write_evidence(accepted.key, evidence)
         reset = self._begin(accepted, claim, scope, deadline_at, evidence)
         verification = await reset.perform(plan)
         return outcomes.carried_out(accepted, reset.evidence, approval.profile, verification, self.clock.now())
+
+    async def _list(self, user_id: UserId, scope: Scope) -> Listing:
+        """List what there is; a profile that removes nothing does not wait for the list with its steps."""
+        try:
+            listing = await self.directory.list_methods(user_id)
+        except GraphError:
+            if scope.removals:
+                raise
+            return Listing((), tuple(MethodType), every_type=False)
+        _check_listing(scope, listing)
+        return listing
 
     def _begin(
         self, accepted: AcceptedRequest, claim: Claim, scope: Scope, deadline_at: datetime, evidence: Evidence
@@ -114,6 +156,16 @@ class Service:
         sign_in = await self.directory.read_sign_in(user)
         standing = await self.steps.read_standing(user, sign_in, accepted.key)
         return plan_steps(steps, standing), standing
+
+
+def _resume(earlier: Evidence, fresh: Evidence, steps: tuple[PlannedStep, ...]) -> Evidence:
+    """Go on from an earlier try. An account that is enabled although we disabled it was enabled by somebody since."""
+    evidence = resumed(earlier, steps)
+    done = {line.step for line in evidence.steps if line.result is StepResult.DONE}
+    if fresh.user.account_enabled and StepName.ENABLE_ACCOUNT not in done:
+        disabling = tuple(line for line in evidence.steps if line.step != StepName.DISABLE_ACCOUNT)
+        evidence = replace(evidence, steps=disabling)
+    return evidence
 
 
 def _check_listing(scope: Scope, listing: Listing) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import secrets
 import string
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from typing import assert_never
 from shared.catalogue import PASS
 from shared.errors import (
     BadRequestError,
-    ConflictError,
     GraphError,
     NoAnswerError,
     NotFoundError,
@@ -22,13 +22,23 @@ from shared.errors import (
     VaultError,
 )
 from shared.logs import log
-from shared.model import Evidence, Method, PlannedStep, RequestKey, SignIn, StepLine, User
+from shared.model import (
+    Evidence,
+    Method,
+    PlannedStep,
+    ReferenceKind,
+    RequestKey,
+    SignIn,
+    StepLine,
+    User,
+    UserReference,
+)
 from shared.permissions import DIRECTORY_ROLES
-from shared.plan import NOT_DISABLED_BY_US, PASS_MADE_BEFORE, Standing
+from shared.plan import NOT_DISABLED_BY_US, PASS_MADE_BEFORE, PASS_PENDING, PASS_UNKNOWN, Standing
 from shared.ports import Clock, Directory, Ledger, TemporaryAccessPass, Vault
 from shared.vocabulary import GroupId, Mark, MethodId, Removal, Step, StepName, StepResult, UserId
 
-PASS_UNKNOWN = "passUnknown"  # noqa: S105 - a code
+_PENDING = "?"  # before the name of a secret that the vault may not have yet
 PASSWORD_CHARACTERS = 32
 _ALPHABETS = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#$%&*+-=?@_")
 
@@ -71,9 +81,9 @@ class StepTaker:
                 result, detail = await self._do(planned.step, evidence.user, key)
         except NotPermittedError as error:
             result, detail = StepResult.NOT_PERMITTED, _explain(planned.step.name, error)
-        except (BadRequestError, ConflictError, NotFoundError, UnlicensedError) as error:
+        except (BadRequestError, NotFoundError, UnlicensedError) as error:
             result, detail = StepResult.FAILED, error.code
-        log("step", userId=evidence.user.id, step=str(planned.step), result=result, code=detail)
+        log("step", userId=evidence.user.id, step=str(planned.step), result=result, code=_code_in(detail))
         return StepLine(str(planned.step), result, self.clock.now(), detail)
 
     async def _leave_out(self, reason: str, user_id: UserId, key: RequestKey) -> Ending:
@@ -82,7 +92,7 @@ class StepTaker:
     async def _do(self, step: Step, user: User, key: RequestKey) -> Ending:
         match step.name:
             case StepName.DISABLE_ACCOUNT:
-                await self._disable(user)
+                await self._disable(user.id)
             case StepName.REVOKE_SESSIONS:
                 await self.directory.revoke_sessions(user.id)
             case StepName.CONFIRM_COMPROMISED:
@@ -103,12 +113,24 @@ class StepTaker:
 
     # --- The account --------------------------------------------------------------------------------------------
 
-    async def _disable(self, user: User) -> None:
-        """Remember what we disabled: only an account that was enabled before is ours to enable again."""
-        await self.directory.disable_account(user.id)
-        if user.account_enabled:
+    async def _disable(self, user_id: UserId) -> None:
+        """Remember what we disable: only an account that is enabled now is ours to enable again.
+
+        The mark comes first, for the answer may be lost; a refusal that is certain takes it back.
+        """
+        user = await self.directory.find_user(UserReference(ReferenceKind.OBJECT_ID, user_id))
+        ours = user is not None and user.account_enabled is True
+        if ours:
             at = self.clock.now().astimezone(UTC).isoformat(timespec="seconds")
-            await self.ledger.remember(user.id, DISABLED_BY_US, at)
+            await self.ledger.remember(user_id, DISABLED_BY_US, at)
+        try:
+            await self.directory.disable_account(user_id)
+        except (NoAnswerError, UnavailableError, UnreadableAnswerError):
+            raise
+        except GraphError:
+            if ours:
+                await self.ledger.forget(user_id, DISABLED_BY_US)
+            raise
 
     async def _enable(self, user_id: UserId) -> Ending:
         if await self.ledger.recall(user_id, DISABLED_BY_US) is None:
@@ -140,26 +162,30 @@ class StepTaker:
             await self.ledger.forget(user_id, mark)
             raise
         secret = _secret_name(user_id, key)
+        await self.ledger.remember(user_id, mark, f"{made.method_id} {_PENDING}{secret}")
         try:
             await self.vault.put(secret, made.code, made.expires_at, {"userId": user_id, "requestId": key.request_id})
         except VaultError as error:
-            return StepResult.FAILED, await self._take_back(user_id, made, error)
+            return StepResult.FAILED, await self._take_back(user_id, mark, made, error)
         await self.ledger.remember(user_id, mark, f"{made.method_id} {secret}")
         return StepResult.DONE, f"Key Vault secret {secret}"
 
-    async def _take_back(self, user_id: UserId, made: TemporaryAccessPass, error: VaultError) -> str:
-        """Delete a pass that nobody can use, as its code is lost."""
+    async def _take_back(self, user_id: UserId, mark: Mark, made: TemporaryAccessPass, error: VaultError) -> str:
+        """Delete a pass that nobody can use, as its code is lost; then there is none, and one may be made again."""
         method = Method(PASS.type, PASS.odata_type, made.method_id)
         try:
             await self.directory.remove_method(user_id, method, Removal.DELETE)
         except GraphError as left:
             return f"keyVault.{error.code}, and the pass could not be deleted ({left.code})"
+        await self.ledger.forget(user_id, mark)
         return f"keyVault.{error.code}"
 
     async def _recall_pass(self, user_id: UserId, key: RequestKey) -> Ending:
         _, secret = _read_pass(await self.ledger.recall(user_id, _pass_mark(key)) or "")
         if secret is None:
             return StepResult.UNCONFIRMED, PASS_UNKNOWN
+        if secret.startswith(_PENDING):
+            return StepResult.UNCONFIRMED, PASS_PENDING
         return StepResult.SKIPPED, f"{PASS_MADE_BEFORE}: Key Vault secret {secret}"
 
 
@@ -179,6 +205,11 @@ def _read_pass(text: str) -> tuple[MethodId | None, str | None]:
     """Read the id of the pass and the name of its secret; nothing of either where it was never finished."""
     method_id, _, secret = text.partition(" ")
     return (MethodId(method_id), secret) if secret else (None, None)
+
+
+def _code_in(detail: str | None) -> str | None:
+    """Return a detail that is a code; sentences are for outcomes."""
+    return detail if detail and re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", detail) else None
 
 
 def _secret_name(user_id: UserId, key: RequestKey) -> str:

@@ -134,7 +134,8 @@ class Web:
             readiness = await self.check()
         except TokenError as error:
             log("noToken", logging.ERROR, code=error.code)
-            return _unavailable("noToken", "The identity gets no token for Microsoft Graph.", cause=error.code)
+            text = "The identity has no token for Microsoft Graph whose app roles can be read."
+            return _unavailable("noToken", text, cause=error.code)
         return HttpAnswer(HTTPStatus.OK, readiness_document(readiness))
 
     def identify(self, headers: Mapping[str, str]) -> Principal | HttpAnswer:

@@ -128,11 +128,12 @@ class GraphClient:
         return await self._connected().granted_roles()
 
     async def _name_missing(self, needs: tuple[Need, ...]) -> str | None:
+        """Say which app roles our token lacks; of a token that cannot be read, which it would have to hold."""
         try:
-            missing = missing_roles(needs, await self.granted_roles())
+            granted = await self.granted_roles()
         except TokenError:
-            return None
-        return ", ".join(missing) or None
+            granted = frozenset()
+        return ", ".join(missing_roles(needs, granted)) or None
 
     async def close(self) -> None:
         """Close what is open; nothing is called afterwards."""

@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from shared.catalogue import BY_TYPE, MethodKind
-from shared.errors import BadRequestError, GraphAnswer, NotFoundError, ThrottledError
+from shared.errors import BadRequestError, ConflictError, GraphAnswer, NotFoundError, ThrottledError, UnavailableError
 from shared.graph.client import Build, Call, CallReport, GraphClient
-from shared.graph.facts import parse_pass
+from shared.graph.facts import PASS_MINUTES, parse_pass
 from shared.graph.guard import GuardReader
 from shared.graph.listing import MethodLister
 from shared.graph.pace import Pace
-from shared.graph.repeats import Patience
+from shared.graph.repeats import MOST_TRIES, Patience
 from shared.graph.users import UserReader
 from shared.graph.wire import read_entity
 from shared.identity import managed_identity
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from shared.graph.tokens import CredentialFactory
 
 _WRONG_FORM = frozenset({400, 404, 405})
-_PASS_MINUTES = 60
 
 
 def _report_nothing(_: CallReport) -> None:
@@ -161,18 +160,31 @@ class GraphDirectory:
         await self._step(StepName.ENABLE_ACCOUNT, lambda requests: requests.enable_account(user_id, enabled=True))
 
     async def confirm_compromised(self, user_id: UserId) -> None:
-        """Keep the port's promise; identity protection sends no Retry-After, so we keep its one call a second."""
-        wait = self._pace.reserve()
-        if wait is None:
-            raise ThrottledError(GraphAnswer(code="manyConfirmations"))
-        await self._clock.sleep(wait)
-        await self._step(StepName.CONFIRM_COMPROMISED, lambda requests: requests.confirm_compromised(user_id))
+        """Keep the port's promise; identity protection sends no Retry-After, so every try takes a turn of its own."""
+        call = Call(
+            StepName.CONFIRM_COMPROMISED,
+            lambda requests: requests.confirm_compromised(user_id),
+            lambda _: None,
+            STEP_NEEDS[StepName.CONFIRM_COMPROMISED],
+            changes=True,
+        )
+        last: ThrottledError | UnavailableError = ThrottledError(GraphAnswer(code="manyConfirmations"))
+        for _ in range(MOST_TRIES):
+            wait = self._pace.reserve()
+            if wait is None:
+                break
+            await self._clock.sleep(wait)
+            try:
+                return await self._graph.ask(call, Patience(self._clock, 0))
+            except (ThrottledError, UnavailableError) as error:
+                last = error
+        raise last
 
     async def add_to_group(self, user_id: UserId, group_id: GroupId) -> None:
         """Keep the port's promise; a refusal counts only where the user is no member already."""
         try:
             await self._step(StepName.CONTAINMENT_GROUP, lambda requests: requests.add_to_group(user_id, group_id))
-        except BadRequestError:
+        except (BadRequestError, ConflictError):
             groups = await GuardReader(self._graph, self._clock).groups_of(user_id, "users")
             if group_id not in {group.id for group in groups}:
                 raise
@@ -188,7 +200,7 @@ class GraphDirectory:
     async def create_pass(self, user_id: UserId) -> TemporaryAccessPass:
         """Keep the port's promise; where the policy refuses an hour, take the lifetime that it has by default."""
         try:
-            return await self._create_pass(user_id, _PASS_MINUTES)
+            return await self._create_pass(user_id, PASS_MINUTES)
         except BadRequestError:
             return await self._create_pass(user_id, None)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
-from shared.catalogue import BY_ODATA_TYPE, PASSWORD_TYPE, Detail, MethodKind
-from shared.errors import OperatorError
+from shared.catalogue import BY_ODATA_TYPE, PASSWORD_ID, PASSWORD_TYPE, Detail, MethodKind
+from shared.errors import OperatorError, UnreadableAnswerError
 from shared.graph.masking import clean_name, mask_email, mask_phone, mask_serial
 from shared.graph.wire import Entity, unreadable
 from shared.model import Group, Method, RoleHolding, User
@@ -33,6 +33,8 @@ GROUP_PROPERTIES = ("id", "displayName", "isAssignableToRole")
 _OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ODATA_TYPE = re.compile(r"#[A-Za-z0-9_.]{1,200}")
 _METHOD_ID = re.compile(r"(?!\.{1,2}$)[!-~]{1,1000}")  # a segment that is only dots would climb up the path
+UNREADABLE_TYPE = "#unreadable"
+PASS_MINUTES = 60  # what we ask for
 _NEVER = "0001-01-01"  # .NET's way of saying that there is no date
 _NAMING_PROPERTIES = ("displayName", "model", "deviceTag")
 _ACTIVE_STATES: dict[Json, bool] = {
@@ -126,20 +128,23 @@ def _check_principal(entity: Entity, principal_id: UserId | GroupId) -> None:
 
 
 def parse_pass(entity: Entity, now: datetime) -> TemporaryAccessPass:
-    """Read a pass that was just made: the only answer that shows its code."""
+    """Read a pass that was just made: the only answer that shows its code, so nothing else in it is insisted on."""
     code, minutes = entity.get("temporaryAccessPass"), entity.get("lifetimeInMinutes")
-    if not isinstance(code, str) or not code or not isinstance(minutes, int):
+    if not isinstance(code, str) or not code:
         raise unreadable("temporaryAccessPass")
-    starts_at = parse_time(entity.get("startDateTime")) or now
-    return TemporaryAccessPass(_method_id(entity), code, starts_at + timedelta(minutes=minutes))
+    lifetime = timedelta(minutes=minutes if isinstance(minutes, int) else PASS_MINUTES)
+    return TemporaryAccessPass(_method_id(entity), code, (_readable_time(entity, "startDateTime") or now) + lifetime)
 
 
 def parse_method(entity: Entity) -> Method | None:
-    """Read an authentication method; None for the password, which is always listed and no way to pass MFA."""
+    """Read an authentication method; None for the password, which is always listed and no way to pass MFA.
+
+    One whose type cannot be read is of a type that we do not know: it is reported, not touched.
+    """
+    method_id = _method_id(entity)
     odata_type = entity.get("@odata.type")
     if not isinstance(odata_type, str) or not _ODATA_TYPE.fullmatch(odata_type):
-        raise unreadable("odata.type")
-    method_id = _method_id(entity)
+        odata_type = PASSWORD_TYPE if method_id == PASSWORD_ID else UNREADABLE_TYPE
     if odata_type.casefold() == PASSWORD_TYPE.casefold():
         return None
     kind = BY_ODATA_TYPE.get(odata_type.casefold())
@@ -192,8 +197,16 @@ def parse_time(value: Json) -> datetime | None:
 
 
 def _registered_at(entity: Entity) -> datetime | None:
-    # Older documents call it `creationDateTime` on passkeys (graph.md 2).
-    return parse_time(entity.get("createdDateTime")) or parse_time(entity.get("creationDateTime"))
+    # Older documents call it `creationDateTime` on passkeys (graph.md 2). A date that cannot be read is none: whoever
+    # asks by date has to say what becomes of methods without one.
+    return _readable_time(entity, "createdDateTime") or _readable_time(entity, "creationDateTime")
+
+
+def _readable_time(entity: Entity, name: str) -> datetime | None:
+    try:
+        return parse_time(entity.get(name))
+    except UnreadableAnswerError:
+        return None
 
 
 def _with_details(method: Method, entity: Entity, shows: Detail) -> Method:

@@ -31,7 +31,8 @@ class GuardReader:
         self._graph = graph
         self._patience = Patience(clock)
         self._places = asyncio.Semaphore(_AT_ONCE)
-        self._licensed = True
+        self._answered: set[str] = set()
+        self._unlicensed: set[str] = set()
 
     async def read(self, user: User) -> Subject:
         """Read it all; see `shared.ports.Directory.read_subject`."""
@@ -111,15 +112,21 @@ class GuardReader:
         )
 
     async def _read_eligibility[T](self, operation: str, build: Build, parse: Callable[..., T], fact: Fact) -> list[T]:
-        if not self._licensed:
+        """Read what could be activated: nothing where the first answer of this API was that there is no licence for it.
+
+        Each API speaks for itself, and only of the user: the same answer of a group's later is an error like any other.
+        """
+        if operation in self._unlicensed:
             return []
         try:
-            return await self._graph.read_all(Reading(operation, build, parse, FACT_NEEDS[fact]), self._patience)
+            found = await self._graph.read_all(Reading(operation, build, parse, FACT_NEEDS[fact]), self._patience)
         except UnlicensedError as error:
-            if (error.answer.status, error.answer.code) != _NO_LICENCE:
+            if (error.answer.status, error.answer.code) != _NO_LICENCE or operation in self._answered:
                 raise
-            self._licensed = False
+            self._unlicensed.add(operation)
             return []
+        self._answered.add(operation)
+        return found
 
     async def _each[K, T](self, keys: Iterable[K], read: Callable[[K], Awaitable[T]]) -> list[T]:
         """Read something of each, a few at once."""

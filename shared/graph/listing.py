@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from shared.catalogue import KINDS, MethodKind
-from shared.errors import NotFoundError, NotPermittedError, TokenError
+from shared.errors import BadRequestError, NotFoundError, NotPermittedError, TokenError
 from shared.graph.client import Call, GraphClient, Reading
 from shared.graph.concurrency import first_error
 from shared.graph.facts import merge_methods, parse_method, parse_method_of
@@ -40,9 +40,9 @@ class MethodLister:
         return await self._by_type(granted)
 
     async def _granted_roles(self) -> frozenset[str] | None:
-        """Return what our token says; None for a token that cannot be read, so that only trying tells."""
+        """Return what our token says; None for one that says nothing or cannot be read, so that only trying tells."""
         try:
-            return await self._graph.granted_roles()
+            return await self._graph.granted_roles() or None
         except TokenError:
             return None
 
@@ -78,10 +78,11 @@ class MethodLister:
             if kind.single:
                 return await self._read_single(kind)
             return await self._read_collection(kind)
-        except NotFoundError as error:
+        except (NotFoundError, BadRequestError) as error:
             # A cloud without the type answers 400, as for any segment it does not know. 404 means that the user is
             # gone, but for what beta alone has: there it can also mean the single object, or the type.
-            if kind.beta or error.answer.status == 400:  # noqa: PLR2004 - HTTP's own number
+            absent = isinstance(error, NotFoundError) and error.answer.status == 400  # noqa: PLR2004 - HTTP's own number
+            if kind.beta or absent:
                 return []
             raise
         except NotPermittedError:

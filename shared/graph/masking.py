@@ -6,7 +6,8 @@ _PHONE_PUNCTUATION = frozenset("+ -().x")
 _FEWEST_DIGITS = 5  # the last two digits of a shorter number would be too much of it
 _LONGEST_NUMBER = 40
 _LONGEST_NAME = 64
-_LONG_NUMBER = re.compile(r"\d(?:[ ().-]{0,2}\d){6,}")  # as people write it, too: `(425) 555-0155`
+_LONG_NUMBER = re.compile(r"\d(?:[\W_]{0,3}\d){6,}")  # as people write it, too: `(425) 555-0155`
+_ADDRESS = re.compile(r"\S*@\S*")
 _TOP_LEVEL_DOMAIN = re.compile(r"[A-Za-z]{2,24}")
 _FEWEST_SERIAL_CHARACTERS = 5
 
@@ -30,9 +31,13 @@ def mask_email(address: str) -> str:
 
 
 def clean_name(name: str) -> str | None:
-    """Take out what is not printable, mask numbers that could be somebody's, cut at 64 characters."""
+    """Take out what is not printable, mask addresses and numbers that could be somebody's, cut at 64 characters.
+
+    Users choose such names, and whoever registers a method in their name.
+    """
     printable = "".join(character if character.isprintable() else " " for character in name)
-    masked = _LONG_NUMBER.sub(lambda found: "X" * len(found[0]), " ".join(printable.split()))
+    without_addresses = _ADDRESS.sub("***", " ".join(printable.split()))
+    masked = _LONG_NUMBER.sub(lambda found: "X" * len(found[0]), without_addresses)
     return masked[:_LONGEST_NAME] or None
 
 

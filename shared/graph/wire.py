@@ -158,7 +158,9 @@ def _object(item: Json) -> Entity:
 
 def _within(graph_url: str, link: Json) -> str:
     """Return the address that `link` names, put together anew: nothing of it but path and query is taken over."""
-    if not isinstance(link, str) or not _LINK.fullmatch(link):
+    path, mark, query = link.partition("?") if isinstance(link, str) else ("", "", "")
+    link = f"{path}{mark}{query.replace(' ', '%20')}"  # a filter's spaces are not always encoded
+    if not _LINK.fullmatch(link):
         raise unreadable("nextLink")
     try:
         parts = urlsplit(link)

@@ -164,6 +164,8 @@ def _read_request(fields: Fields, envelope: Envelope) -> partial[ResetRequest]:
 def _read_profile(fields: Fields, envelope: Envelope) -> ProfileName:
     text = fields.take_string("profile")
     if text is None:
+        if envelope.default_profile not in envelope.profiles:
+            fields.refuse("profile", "profileRequired", "The policy has no profile for requests that name none.")
         return envelope.default_profile
     if text not in envelope.profiles:
         fields.refuse("profile", "unknownProfile", f"The policy has no profile {quote(text)}.")

@@ -101,8 +101,9 @@ class Evidence:
 
     def with_step(self, line: StepLine) -> "Evidence":
         """Replace the line of the same step, or add it."""
-        others = tuple(old for old in self.steps if old.step != line.step)
-        return replace(self, steps=(*others, line))
+        if all(old.step != line.step for old in self.steps):
+            return replace(self, steps=(*self.steps, line))
+        return replace(self, steps=tuple(line if old.step == line.step else old for old in self.steps))
 
 
 @dataclass(frozen=True)

@@ -40,17 +40,47 @@ _PYDANTICS_OWN = re.compile(r"(literal|tuple|function-[a-z]+)\[.*\]", re.DOTALL)
 def parse_policy(text: str) -> Policy:
     """Read a policy; raise SettingsError with every problem, each named by its path, where it is not a sound one."""
     try:
-        policy = Policy.model_validate(_lower_callers(parse_json(text)))
+        written = _lower_callers(parse_json(text))
     except StrictJsonError as error:
         raise SettingsError((f"MFA_RESET_POLICY: {error}",)) from None
+    try:
+        policy = Policy.model_validate(written)
     except ValidationError as error:
-        raise SettingsError(
-            tuple(sorted({_sentence(detail["loc"], detail["msg"]) for detail in error.errors()}))
-        ) from None
-    problems = tuple(f"MFA_RESET_POLICY: {problem}" for check in CHECKS for problem in check(policy))
-    if problems:
-        raise SettingsError(problems)
+        details = error.errors()
+        problems = {_sentence(detail["loc"], detail["msg"]) for detail in details}
+        problems |= _problems_of_the_rest(written, [detail["loc"] for detail in details])
+        raise SettingsError(tuple(sorted(problems))) from None
+    if together := _problems_together(policy):
+        raise SettingsError(tuple(together))
     return policy
+
+
+def _problems_together(policy: Policy) -> list[str]:
+    return [f"MFA_RESET_POLICY: {problem}" for check in CHECKS for problem in check(policy)]
+
+
+def _problems_of_the_rest(written: object, places: list[tuple[int | str, ...]]) -> set[str]:
+    """Check together what is sound by itself, so that an operator sees every problem in one go.
+
+    A profile that cannot be read is left out, and with it whatever names it; without profiles or callers there is
+    nothing to check together.
+    """
+    broken = {place[0] for place in places if place and place[0] != "profiles"}
+    profiles = {place[1] for place in places if place[:1] == ("profiles",) and len(place) > 1}
+    whole = {place[0] for place in places if len(place) == 1}
+    if not isinstance(written, dict) or {"profiles", "callers"} & (broken | whole):
+        return set()
+    rest = {name: value for name, value in written.items() if name not in broken}
+    rest["profiles"] = {name: value for name, value in written["profiles"].items() if name not in profiles}
+    rest["callers"] = {
+        caller: [name for name in names if name not in profiles] for caller, names in written["callers"].items()
+    }
+    defaults = rest.get("defaultProfiles", {})
+    rest["defaultProfiles"] = {kind: name for kind, name in defaults.items() if name not in profiles}
+    try:
+        return set(_problems_together(Policy.model_validate(rest)))
+    except ValidationError:
+        return set()
 
 
 def _lower_callers(value: object) -> object:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from shared.policy.values import GUID, LETS_SOMEBODY_IN, Policy, Profile
-from shared.vocabulary import FUNCTION_KEY, QUEUE, StepName
+from shared.vocabulary import FUNCTION_KEY, QUEUE, Step, StepName
 
 _PROFILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 
@@ -38,11 +38,9 @@ def _check_profiles(policy: Policy) -> Iterable[str]:
     for name, profile in policy.profiles.items():
         if not profile.removes_methods and not profile.steps:
             yield f"profiles.{name[:50]}: it does nothing"
-        for what, several in (("methods", profile.methods), ("steps", profile.steps)):
-            if _repeats(several):
-                yield f"profiles.{name[:50]}.{what}: one is named twice"
-        if _repeats([step.name for step in profile.steps if step.name is StepName.PER_USER_MFA]):
-            yield f"profiles.{name[:50]}.steps: perUserMfa has one state only"
+        if _repeats(profile.methods):
+            yield f"profiles.{name[:50]}.methods: one is named twice"
+        yield from _check_steps(f"profiles.{name[:50]}.steps", profile.steps)
         if profile.removes_methods and not profile.closing and profile.registration_window is None:
             yield (
                 f"profiles.{name[:50]}: whoever knows the password can register first once the methods are gone: add a "
@@ -51,9 +49,15 @@ def _check_profiles(policy: Policy) -> Iterable[str]:
             )
 
 
+def _check_steps(place: str, steps: tuple[Step, ...]) -> Iterable[str]:
+    if _repeats(steps):
+        yield f"{place}: one is named twice"
+    if _repeats([step.name for step in dict.fromkeys(steps) if step.name is StepName.PER_USER_MFA]):
+        yield f"{place}: perUserMfa has one state only"
+
+
 def _check_privileged(policy: Policy) -> Iterable[str]:
-    if _repeats(policy.privileged.instead):
-        yield "privileged.instead: one is named twice"
+    yield from _check_steps("privileged.instead", policy.privileged.instead)
     for step in policy.privileged.instead:
         if step.name in LETS_SOMEBODY_IN:
             yield f"privileged.instead: {step} would let somebody in as an administrator whose reset was refused"

@@ -47,6 +47,19 @@ async def test_pages_when_link_leads_away_then_it_is_not_followed(link: Any) -> 
         assert len(here.graph.asked) == 1
 
 
+async def test_pages_when_a_links_filter_has_spaces_then_it_is_followed() -> None:
+    """Spaces of a query are encoded; those of a path are no link."""
+
+    def answer(asked: Asked) -> Reply:
+        if "skiptoken" in asked.address:
+            return page()
+        return page(link=f"http://{asked.headers['Host']}/v1.0/users?$filter=a eq 'b'&$skiptoken=1")
+
+    async with scene(answer) as here:
+        assert await here.directory.find_user(by_sid("s-1")) is None
+        assert here.addresses[-1] == "GET /v1.0/users?$filter=a%20eq%20'b'&$skiptoken=1"
+
+
 async def test_pages_when_link_repeats_then_raises() -> None:
     """A circle of pages ends at once."""
     async with scene(lambda asked: page(link=f"http://{asked.headers['Host']}/v1.0/again?a=b")) as here:

@@ -8,6 +8,7 @@ from shared.errors import (
     GraphError,
     NotPermittedError,
     OperatorError,
+    UnlicensedError,
     UnreadableAnswerError,
 )
 from shared.model import Group, RoleHolding, User
@@ -156,12 +157,33 @@ LICENCE = "AadPremiumLicenseRequired"
 
 
 async def test_read_subject_when_the_tenant_has_no_licence_then_there_is_no_eligibility() -> None:
-    """Exactly that error says so, and nothing more is asked of it."""
+    """Exactly that error says so, once of each API, and nothing more is asked of it."""
     replies = {"eligible": refusal(400, LICENCE), "joinable": refusal(400, LICENCE)}
     async with scene(by_place(replies | {"groups": page(group(1, assignable=True))})) as here:  # type: ignore[arg-type] # literals
         subject = await here.directory.read_subject(AVERY)
         assert (len(subject.groups), subject.roles) == (1, ())
-        assert sum("ligibility" in asked.address for asked in here.graph.asked) == 1
+        assert sum("ligibility" in asked.address for asked in here.graph.asked) == 2
+
+
+async def test_read_subject_when_one_api_has_no_licence_then_the_other_is_read_all_the_same() -> None:
+    """What one says of itself is no fact about the other."""
+    eligible = page(assignment(USER_ID))
+    replies = {"joinable": refusal(400, LICENCE), "eligible": eligible}
+    async with scene(by_place(replies)) as here:  # type: ignore[arg-type] # literals
+        assert (await here.directory.read_subject(AVERY)).roles == (RoleHolding(RoleId(ROLE), eligible=True),)
+
+
+async def test_read_subject_when_the_licence_is_missing_for_a_group_only_then_raises() -> None:
+    """A tenant has it or has it not: an answer that contradicts the user's own says nothing."""
+
+    def answer(asked: Asked) -> Reply:
+        if "transitiveMemberOf" in asked.address:
+            return page(group(1, assignable=True))
+        return refusal(400, LICENCE) if f"{GROUP}1" in asked.address and "ligib" in asked.address else page()
+
+    async with scene(answer) as here:
+        with pytest.raises(UnlicensedError):
+            await here.directory.read_subject(AVERY)
 
 
 @pytest.mark.parametrize("place", ["eligible", "joinable", "groups", "roles"])

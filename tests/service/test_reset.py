@@ -232,7 +232,7 @@ async def test_user_who_is_deleted_meanwhile_is_tried_later_and_then_unknown(sta
 async def test_user_who_vanishes_between_the_looks_is_tried_later(stage: Stage) -> None:
     """The last read of the user counts as well as the listing."""
     row = await accept(stage, DEVON)
-    stage.tenant.add_fault(Fault(method="GET", path=rf"/v1.0/users/{DEVON}\?", skip=1, status=404, times=None))
+    stage.tenant.add_fault(Fault(method="GET", path=rf"/v1.0/users/{DEVON}\?", skip=2, status=404, times=None))
     with pytest.raises(GraphError, match="does not know"):
         await stage.handle(row)
 

@@ -591,16 +591,20 @@ async def test_refusal_when_the_user_became_an_administrator_meanwhile_then_what
     ]
 
 
-async def test_dry_run_when_the_policy_turned_to_observing_meanwhile_then_what_was_done_is_told(stage: Stage) -> None:
-    """What is done is not said to be planned."""
+async def test_reset_when_the_policy_turned_to_observing_meanwhile_then_what_has_begun_is_finished(
+    stage: Stage,
+) -> None:
+    """Half a reset is worse than one; a request that has not begun changes nothing."""
     stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", cut="before", times=None))
     row = await accept(under(stage, policy_of("disableAccount", "revokeSessions")), DEVON)
     with pytest.raises(NoAnswerError):
         await under(stage, policy_of("disableAccount", "revokeSessions")).handle(row)
-    outcome = await resume(under(stage, policy_of("disableAccount", "perUserMfa:enabled", mode="observe")), row)
-    assert outcome.status is Status.PLANNED
-    assert step_of(outcome, StepName.DISABLE_ACCOUNT)[0] is StepResult.DONE
-    assert step_of(outcome, StepName.PER_USER_MFA) == (StepResult.SKIPPED, "dry run")
+    stage.tenant.clear_faults()
+    observing = under(stage, policy_of("disableAccount", "perUserMfa:enabled", mode="observe"))
+    outcome = await resume(observing, row)
+    assert (outcome.status, outcome.dry_run, stage.types_of(DEVON)) == (Status.COMPLETED, False, [])
+    assert step_of(outcome, StepName.PER_USER_MFA)[0] is StepResult.DONE
+    assert (await observing.reset(BLAIR, profile="p", caller=NAMED)).status is Status.PLANNED
 
 
 async def test_disabling_an_administrator_without_the_directory_role_is_not_permitted(stage: Stage) -> None:

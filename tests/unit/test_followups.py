@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from shared.followups import (
     ACCOUNT_DISABLED,
     APP_PASSWORDS,
-    HOME_TENANT,
     REGISTRATION_OPEN,
     UNKNOWN_TYPES,
     name_follow_ups,
@@ -59,6 +58,7 @@ def test_follow_ups_when_named_then_the_window_is_open_unless_the_account_was_di
         (["resetPassword"], []),
         ([f"containmentGroup:{GROUP}"], []),
         (["disableAccount", "enableAccount"], ["registrationOpen"]),
+        (["enableAccount"], ["registrationOpen"]),
         (["disableAccount", "resetPassword", "enableAccount"], []),
         (["revokeSessions", "confirmCompromised", "perUserMfa:enforced", "temporaryAccessPass"], ["registrationOpen"]),
     ],
@@ -70,11 +70,32 @@ def test_follow_ups_when_steps_are_done_then_the_window_is_closed_by_three_of_th
     assert codes(an_evidence(steps=tuple(a_step(each) for each in steps))) == ["appPasswords", *expected]
 
 
+@pytest.mark.parametrize(
+    ("result", "detail", "expected"),
+    [
+        (StepResult.SKIPPED, "notDisabledByUs", True),
+        (StepResult.SKIPPED, "notVerified", True),
+        (StepResult.NOT_PERMITTED, "missing app role X", True),
+        (StepResult.FAILED, "Unavailable", True),
+        (StepResult.SKIPPED, "notDisabled", False),
+        (StepResult.DONE, None, False),
+    ],
+)
+def test_follow_ups_when_the_account_was_to_be_enabled_and_was_not_then_the_place_is_named(
+    result: StepResult, detail: str | None, *, expected: bool
+) -> None:
+    """Whoever disabled it: it is disabled still."""
+    steps = (StepLine("enableAccount", result, NOW, detail),)
+    assert ("accountDisabled" in codes(an_evidence(steps=steps), methods_removed=False)) is expected
+
+
 @pytest.mark.parametrize("user", [*MEMBERS, *GUESTS], ids=lambda user: f"{user.user_type} {user.user_principal_name}")
 def test_follow_ups_when_the_user_is_a_guest_then_the_home_tenant_is_named(user: User) -> None:
     """Nothing here reaches the tenant where a guest signs in."""
     named = name_follow_ups(an_evidence(user=user), methods_removed=True, against_an_intruder=False)
-    assert (HOME_TENANT in named) is (user in GUESTS)
+    (told,) = [one.text for one in named if one.code == "homeTenant"] or [""]
+    assert bool(told) is (user in GUESTS)
+    assert ("(fabrikam.example)" in told) is user.is_external
 
 
 @pytest.mark.parametrize("certificates", [True, False, None])

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.catalogue import BY_TYPE, KINDS, PASSWORD_TYPE
+from shared.catalogue import BY_TYPE, KINDS, PASSWORD_ID, PASSWORD_TYPE
 from shared.errors import OperatorError, UnreadableAnswerError
 from shared.graph.facts import (
+    UNREADABLE_TYPE,
     merge_methods,
     parse_group,
     parse_group_eligibility,
@@ -231,12 +232,16 @@ def test_pass_when_made_then_its_end_is_known_and_its_code_not_shown() -> None:
 
 
 @pytest.mark.parametrize("broken", [{"temporaryAccessPass": None}, {"temporaryAccessPass": ""}, {"id": ""}])
-def test_pass_when_a_part_is_missing_then_raises(broken: dict[str, Any]) -> None:
+def test_pass_when_code_or_id_is_missing_then_raises(broken: dict[str, Any]) -> None:
     """A pass without its code is one that nobody knows."""
     with pytest.raises(UnreadableAnswerError):
         parse_pass(PASS | broken, NOW)
-    with pytest.raises(UnreadableAnswerError):
-        parse_pass(PASS | {"lifetimeInMinutes": "60"}, NOW)
+
+
+@pytest.mark.parametrize("odd", [{"lifetimeInMinutes": None}, {"lifetimeInMinutes": "60"}, {"startDateTime": "now"}])
+def test_pass_when_anything_else_is_odd_then_its_code_is_not_lost(odd: dict[str, Any]) -> None:
+    """It ends an hour from now, as it was asked for."""
+    assert (parse_pass(PASS | odd, NOW).expires_at - NOW).total_seconds() == 3_600
 
 
 @given(entities)
@@ -282,10 +287,16 @@ def test_method_when_type_is_unknown_then_says_nothing_but_its_type() -> None:
 
 
 @pytest.mark.parametrize("odata_type", [None, 7, "", "microsoft.graph.x", "#a b", "#" + "a" * 201, "#a\n"])
-def test_method_when_type_cannot_be_read_then_raises(odata_type: Any) -> None:  # noqa: ANN401 - any JSON
-    """A method without a readable type may be any."""
-    with pytest.raises(UnreadableAnswerError):
-        parse_method({"@odata.type": odata_type, "id": "m"})
+def test_method_when_type_cannot_be_read_then_it_is_of_a_type_that_we_do_not_know(odata_type: Any) -> None:  # noqa: ANN401 - any JSON
+    """It is reported and not touched; only the password is known by its id."""
+    assert parse_method({"@odata.type": odata_type, "id": "m"}) == Method(None, UNREADABLE_TYPE, MethodId("m"))
+    assert parse_method({"@odata.type": odata_type, "id": PASSWORD_ID}) is None
+
+
+def test_method_when_its_date_cannot_be_read_then_it_has_none() -> None:
+    """A strange date keeps no method from being removed."""
+    found = parse_method({"@odata.type": KINDS[0].odata_type, "id": "m", "createdDateTime": ""})
+    assert found == Method(KINDS[0].type, KINDS[0].odata_type, MethodId("m"))
 
 
 @pytest.mark.parametrize("method_id", [None, 7, "", ".", "..", "a b", "a\n", "\u00e4", "a" * 1_001])
