@@ -15,7 +15,14 @@ from azure.servicebus.aio import ServiceBusClient
 from sandbox.bus import Bus, Message
 from sandbox.tenant import Fault
 from shared.bus import ServiceBus
-from shared.errors import BusUnavailableError, GraphError, Later, NotPermittedError, OperatorError
+from shared.errors import (
+    BusUnavailableError,
+    GraphError,
+    Later,
+    LedgerUnavailableError,
+    NotPermittedError,
+    OperatorError,
+)
 from shared.model import AcceptedRequest, Outcome, RequestKey
 from shared.ports import Call, Delivery, Finished, Pending
 from shared.reception import Handle, Reception
@@ -379,6 +386,33 @@ async def test_call_is_durable_before_the_work_and_answered_with_the_outcome(doo
     assert [told["source"] for told in door.told()] == ["http"]
     await door.receive({"resume": "functionKey:new-1"})
     assert len(door.told()) == 1
+
+
+async def test_call_whose_ledger_fails_meanwhile_is_accepted_all_the_same(door: Door) -> None:
+    """It is in the ledger and a resume is scheduled: whoever asked must not ask again."""
+
+    async def fail(*_: object) -> Outcome:
+        raise LedgerUnavailableError
+
+    body = json.dumps({"requestId": "INC-1", "user": DEVON}).encode()
+    (reply,) = await door.reception(fail).take_call(Call(body, FUNCTION_KEY))
+    assert reply == Pending(key_of("INC-1", FUNCTION_KEY))
+    assert len(door.resumes()) == 1
+
+
+async def test_call_whose_outcome_the_ledger_does_not_take_goes_on(door: Door) -> None:
+    """What nobody keeps has not ended."""
+    stage = door.stage
+
+    async def lose_the_row(row: AcceptedRequest, deadline_at: datetime) -> Outcome:
+        outcome = await stage.service.handle(row, deadline_at)
+        await stage.ledger._database.write(lambda connection: connection.execute("DELETE FROM requests"))
+        return outcome
+
+    body = json.dumps({"requestId": "INC-1", "user": DEVON}).encode()
+    (reply,) = await door.reception(lose_the_row).take_call(Call(body, FUNCTION_KEY))
+    assert reply == Pending(key_of("INC-1", FUNCTION_KEY))
+    assert door.told() == []
 
 
 async def test_call_that_cannot_end_now_is_pending_and_the_resume_ends_it(door: Door) -> None:

@@ -146,9 +146,11 @@ async def test_disabling_without_an_answer_is_still_ours_to_take_back(stage: Sta
     assert stage.tenant.directory.users[BLAIR].properties["accountEnabled"] is True
 
 
-async def test_disabling_that_is_refused_leaves_no_mark(stage: Stage) -> None:
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_disabling_that_is_refused_leaves_no_mark(stage: Stage, *, enabled: bool) -> None:
     """What was certainly not done is nobody's to take back."""
     stage.tenant.roles.discard("User.EnableDisableAccount.All")
+    stage.tenant.directory.users[CASEY].properties["accountEnabled"] = enabled
     await reset(stage, CASEY, "disableAccount", methods="none")
     assert await stage.ledger.recall(UserId(CASEY), DISABLED_BY_US) is None
 

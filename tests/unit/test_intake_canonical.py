@@ -118,6 +118,14 @@ def test_read_canonical_up_to_each_limit_reads_the_field(fields: dict[str, Any],
 # --- What is refused --------------------------------------------------------------------------------------------
 
 
+def test_request_without_a_profile_when_the_policy_has_no_default_is_invalid() -> None:
+    """Nobody guesses what was meant."""
+    other = replace(HTTP, default_profile=ProfileName("another"))
+    (problem,) = invalid_of({"user": OBJECT_ID}, other).problems
+    assert (problem.path, problem.code) == ("profile", "profileRequired")
+    assert request_of({"user": OBJECT_ID, "profile": "compromised"}, other).profile == "compromised"
+
+
 @pytest.mark.parametrize(
     ("body", "path", "code"),
     [

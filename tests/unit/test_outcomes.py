@@ -15,12 +15,22 @@ from shared.model import (
     MethodLine,
     Outcome,
     Plan,
+    PlannedStep,
     Problem,
     Reason,
     Selection,
     StepLine,
 )
-from shared.outcomes import Verification, carried_out, failed, invalid, planned, reasons_of, refused
+from shared.outcomes import (
+    Verification,
+    carried_out,
+    failed,
+    invalid,
+    planned,
+    reasons_of,
+    refused,
+    refused_in_a_dry_run,
+)
 from shared.plan import make_plan, make_scope
 from shared.policy import Profile
 from shared.vocabulary import AFTER_VERIFYING, MethodResult, MethodType, Status, Step, StepName, StepResult
@@ -222,6 +232,23 @@ def test_outcome_of_a_refusal_when_told_then_reasons_and_what_was_done_instead_a
     assert (outcome.status, outcome.reasons, outcome.steps) == (Status.REFUSED, (reason,), steps)
     assert (outcome.dry_run, outcome.user_id, outcome.finished_at) == (dry_run, ALICE, LATER)
     assert [one.code for one in outcome.follow_ups] == (["accountDisabled"] if disabled else [])
+
+
+def test_outcome_of_a_refusal_in_a_dry_run_when_told_then_what_would_be_done_instead_is_in_it() -> None:
+    """A step that was done before the policy turned to observing stays done."""
+    disable, revoke = Step(StepName.DISABLE_ACCOUNT), Step(StepName.REVOKE_SESSIONS)
+    steps = (PlannedStep(disable), PlannedStep(revoke), PlannedStep(Step(StepName.RESET_PASSWORD), "federatedPassword"))
+    evidence = an_evidence(steps=(a_step(StepName.DISABLE_ACCOUNT),))
+    reason = Reason("privilegedRole", "The user holds a directory role.")
+    outcome = refused_in_a_dry_run(an_accepted_request(), evidence, (reason,), steps, LATER)
+    assert (outcome.status, outcome.dry_run) == (Status.REFUSED, True)
+    assert [each.code for each in outcome.reasons] == ["privilegedRole", "wouldDo", "wouldDo", "stepSkipped"]
+    assert [each.text for each in outcome.reasons[1:3]] == ["disableAccount", "revokeSessions"]
+    assert [(line.step, line.result, line.detail) for line in outcome.steps] == [
+        ("disableAccount", StepResult.DONE, None),
+        ("revokeSessions", StepResult.SKIPPED, "dry run"),
+        ("resetPassword", StepResult.SKIPPED, "federatedPassword"),
+    ]
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

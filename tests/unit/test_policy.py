@@ -211,6 +211,45 @@ def test_policy_when_a_profile_makes_passes_then_it_says_so() -> None:
     assert not parse_policy(json.dumps(SOUND)).makes_passes
 
 
+def test_policy_with_broken_parts_names_what_is_wrong_with_the_others_together() -> None:
+    """A profile that cannot be read hides no problem of another, and nothing is said of what names it."""
+    written = SOUND | {
+        "mood": 1,
+        "defaultProfiles": {"request": "broken", "alert": "nowhere"},
+        "profiles": {
+            "reregister": REREGISTER | {"registrationWindow": None},
+            "broken": {"methods": "x"},
+            "admin": REREGISTER | {"privileged": "allow"},
+        },
+        "callers": {"queue": ["reregister", "broken", "admin", "nobody"]},
+    }
+    said = {line.partition(": ")[2] for line in problems_of(written).splitlines()}
+    starts: tuple[str, ...] = (
+        "mood",
+        "profiles.broken.methods",
+        "profiles.reregister: whoever",
+        "callers.queue: there is no profile 'no",
+    )
+    starts += ("callers.queue: profile 'admin' may reset", "defaultProfiles.alert: there is no profile 'nowhere'")
+    for start in starts:
+        assert any(line.startswith(start) for line in said), start
+    assert len(said) >= len(starts)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"profiles": []}, {"callers": 7}, {"profiles": {"p": 1}}, {"callers": {"queue": 1}}]
+)
+def test_policy_without_readable_profiles_or_callers_names_these(broken: dict[str, Any]) -> None:
+    """There is nothing to check together then."""
+    assert problems_of(SOUND | broken)
+
+
+def test_policy_with_two_states_of_per_user_mfa_instead_does_not_start() -> None:
+    """There as well."""
+    both = {"instead": ["perUserMfa:enabled", "perUserMfa:enforced"]}
+    assert "privileged.instead: perUserMfa has one state only" in problems_of(SOUND | {"privileged": both})
+
+
 def test_policy_with_many_problems_names_them_all() -> None:
     """An operator mends a policy in one go."""
     said = problems_of(SOUND | {"mood": 1, "never": {"users": ["x"]}, "limits": {"usersPerAlert": 501}})
