@@ -4,12 +4,15 @@ import asyncio
 import re
 import signal
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from sandbox.demonstration import REQUESTS_OF_THE_SHOW, Expected, Request, _check, show
-from sandbox.stage import ROOT, set_up
+from sandbox.stage import REJECTED, ROOT, Stage, set_up
+from tests.secrecy import find_leaks, texts_of_bus, texts_of_ledger
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
@@ -19,11 +22,36 @@ async def test_run_shows_every_request_and_finds_every_outcome_as_it_should_be()
     said: list[str] = []
     async with set_up() as stage:
         assert await show(stage, said.append), "\n".join(said)
+        answers = await ask_for_outcomes(stage)
+        left = [*texts_of(stage, answers), ("what was shown", "\n".join(said))]
+        assert find_leaks(stage.tenant.secret_values(), left) == []
+        # The search reaches every place: what is no secret is found in each.
+        places = {leak.where for leak in find_leaks({"HTTP-12-emery", "notJson"}, left)}
+        assert {"the host's output", "an answer", "the ledger-wal", "what was shown"} <= places
+        assert f"the bus, {REJECTED}, properties" in places
+    assert len(answers) == len(REQUESTS_OF_THE_SHOW)
     told = "\n".join(said)
     for request in REQUESTS_OF_THE_SHOW:
         assert request.request_id in told
     assert "Every outcome is what it should be." in told
-    assert not re.search(r"42555501\d\d", told)
+
+
+async def ask_for_outcomes(stage: Stage) -> list[str]:
+    """Ask over HTTP for the outcome of every request that has one under its own id."""
+    async with httpx.AsyncClient(timeout=10, headers={"x-functions-key": stage.host.function_key}) as client:
+        asked = [await client.get(f"{stage.host.url}/api/resets/{one.request_id}") for one in REQUESTS_OF_THE_SHOW]
+    return [f"{answer.headers} {answer.text}" for answer in asked]
+
+
+def texts_of(stage: Stage, answers: list[str]) -> Iterator[tuple[str, str]]:
+    """Gather everything that left the function app: output, answers, ledger, rejected copies."""
+    yield "the host's output", "\n".join(stage.host.output)
+    yield from (("an answer", answer) for answer in answers)
+    ledger = list(texts_of_ledger(Path(stage.environment["LEDGER_URL"].removeprefix("sqlite:///"))))
+    rejected = list(texts_of_bus(stage.bus, REJECTED))
+    assert ledger
+    assert rejected
+    yield from (*ledger, *rejected)
 
 
 def test_run_finds_an_outcome_that_is_not_what_it_should_be() -> None:

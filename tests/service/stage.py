@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from shared.steps import StepTaker
 from shared.vault import KeyVault
 from shared.vocabulary import QUEUE, Caller, ProfileName, RequestId, Source
 from tests.clocks import FakeClock
+from tests.secrecy import Ear, listening, texts_of_error, texts_of_ledger, texts_of_outcomes
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -45,17 +47,33 @@ EMERY_SID = "S-1-5-21-1004336348-1177238915-682003330-1105"
 NEVER_RESET = "20000000-0000-4000-8000-000000000001"
 
 
+# Loading the machine's certificates takes longer than ten calls to the tenant, which speaks no TLS.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_GOOD_FOR_SECONDS = 300
+
+
 class TenantCredential:
-    """A token from the tenant's own endpoint, for tests in one process: the environment is nobody's to change."""
+    """A token from the tenant's own endpoint, for tests in one process: the environment is nobody's to change.
+
+    A token is kept while it is good and grants what the tenant grants: a test that changes app roles need not wait.
+    """
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
+        self._kept: dict[tuple[str, frozenset[str]], AccessToken] = {}
 
     async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401 - azure-core's signature
         """Ask as the managed identity's client does."""
-        parameters = {"resource": scopes[0].removesuffix("/.default"), "api-version": "2019-08-01"}
+        key = (scopes[0].removesuffix("/.default"), frozenset(self._tenant.roles))
+        kept = self._kept.get(key)
+        if kept is None or kept.expires_on < self._tenant.now().timestamp() + _GOOD_FOR_SECONDS:
+            kept = self._kept[key] = await self._ask(key[0])
+        return kept
+
+    async def _ask(self, resource: str) -> AccessToken:
+        parameters = {"resource": resource, "api-version": "2019-08-01"}
         headers = {"X-IDENTITY-HEADER": self._tenant.environment["IDENTITY_HEADER"]}
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=5, trust_env=False, verify=_NO_TLS) as client:
             answer = await client.get(self._tenant.environment["IDENTITY_ENDPOINT"], params=parameters, headers=headers)
         answer.raise_for_status()
         token = answer.json()
@@ -83,6 +101,9 @@ class Stage:
     vault: Vault
     key_vault: KeyVault | None
     numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
+    ear: Ear = field(default_factory=Ear, repr=False)
+    ledger_path: Path = field(default_factory=Path)
+    ends: list[Outcome | BaseException] = field(default_factory=list, repr=False)
 
     @property
     def service(self) -> Service:
@@ -98,7 +119,23 @@ class Stage:
 
     async def handle(self, row: AcceptedRequest) -> Outcome:
         """Carry out a row within 4 minutes."""
-        return await self.service.handle(row, self.clock.now() + timedelta(seconds=240))
+        try:
+            outcome = await self.service.handle(row, self.clock.now() + timedelta(seconds=240))
+        except BaseException as error:
+            self.ends.append(error)
+            raise
+        self.ends.append(outcome)
+        return outcome
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Return everything that left so far, but for the vault, where a pass belongs."""
+        outcomes = [end for end in self.ends if isinstance(end, Outcome)]
+        errors = [end for end in self.ends if isinstance(end, BaseException)]
+        yield from self.ear.texts
+        yield from texts_of_ledger(self.ledger_path)
+        yield from texts_of_outcomes(outcomes)
+        for error in errors:
+            yield from texts_of_error(error)
 
     def types_of(self, user_id: str) -> list[str]:
         """Tell which types of method the tenant still holds of a user."""
@@ -159,17 +196,20 @@ async def set_up(tmp_path: Path) -> AsyncIterator[Stage]:
     """Start a tenant, and the product's own objects against it."""
     clock = FakeClock(START)
     async with AsyncExitStack() as stack:
+        ear = stack.enter_context(listening())
         tenant = await stack.enter_async_context(Tenant(now=clock.now, sleep=clock.sleep))
         directory = GraphDirectory(tenant.url, None, clock, credential_factory=lambda: TenantCredential(tenant))
         stack.push_async_callback(directory.close)
-        ledger = SqliteLedger(tmp_path / "ledger.sqlite", clock)
+        path = tmp_path / "ledger.sqlite"
+        ledger = SqliteLedger(path, clock)
         stack.push_async_callback(ledger.close)
         vault = await stack.enter_async_context(Vault(tenant.tokens, now=clock.now))
         key_vault = KeyVault(
             vault.url, None, credential_factory=lambda: TenantCredential(tenant), ca_file=vault.ca_file
         )
         stack.push_async_callback(key_vault.close)
-        yield Stage(tenant, clock, ledger, directory, policy_with(), vault, key_vault)
+        parts = (tenant, clock, ledger, directory, policy_with(), vault, key_vault)
+        yield Stage(*parts, ear=ear, ledger_path=path)
 
 
 def under(stage: Stage, policy: Policy, *, no_vault: bool = False) -> Stage:

@@ -169,6 +169,20 @@ async def test_account_that_somebody_else_disabled_while_we_waited_is_not_ours(s
     assert stage.tenant.directory.users[CASEY].properties["accountEnabled"] is False
 
 
+async def test_account_that_somebody_disabled_while_we_looked_is_not_enabled(stage: Stage) -> None:
+    """Between the plan and the step it became somebody else's decision."""
+    stage.tenant.add_fault(Fault(method="GET", path="authentication/methods", delay_seconds=5))
+
+    async def disable(seconds: float) -> None:
+        if seconds == 5:
+            stage.tenant.directory.users[CASEY].properties["accountEnabled"] = False
+
+    stage.clock.on_sleep = disable
+    outcome = await reset(stage, CASEY, "disableAccount", "enableAccount", methods=["phone"])
+    assert step_of(outcome, StepName.ENABLE_ACCOUNT) == (StepResult.SKIPPED, "notDisabledByUs")
+    assert stage.tenant.directory.users[CASEY].properties["accountEnabled"] is False
+
+
 async def test_account_that_somebody_enabled_between_deliveries_is_disabled_again(stage: Stage) -> None:
     """The outcome tells the truth of the account as it is left."""
     playing = under(stage, policy_of("disableAccount"))
