@@ -11,6 +11,7 @@ from shared.vocabulary import MethodId, MethodResult, MethodType, Removal, StepR
 STILL_LISTED = "stillListed"
 IN_FLIGHT = "inFlight"  # its removal is under way, or was when the process ended
 INTERRUPTED = "interrupted"
+REPLACED = "replaced"  # by the Temporary Access Pass that we made
 ALL_OF_ITS_TYPE = MethodId("*")  # stands for an id where methods of a type could not even be listed
 
 _OURS = {MethodResult.DELETED, MethodResult.DEACTIVATED}
@@ -106,6 +107,14 @@ def with_removals_ended(evidence: Evidence) -> Evidence:
     """Take that back of what was not reached after all."""
     lines = (replace(line, error=None) if line.error == IN_FLIGHT else line for line in evidence.methods)
     return replace(evidence, methods=tuple(lines))
+
+
+def with_earlier_pass_replaced(evidence: Evidence) -> Evidence:
+    """Say of a Temporary Access Pass that was kept that a new one took its place: a user has one only (graph.md 5)."""
+    for line in evidence.methods:
+        if line.type == MethodType.TEMPORARY_ACCESS_PASS and line.result is MethodResult.KEPT:
+            evidence = evidence.with_method(replace(line, result=MethodResult.DELETED, error=REPLACED))
+    return evidence
 
 
 def has_changed_something(evidence: Evidence) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from shared.model import Evidence, Reason, User
-from shared.plan import NOT_DISABLED
 from shared.policy import CLOSES_REGISTRATION_WINDOW
 from shared.vocabulary import StepName, StepResult
 
@@ -56,8 +55,9 @@ def name_follow_ups_of_refusal(evidence: Evidence) -> tuple[Reason, ...]:
 
 
 def _stays(evidence: Evidence) -> bool:
-    """Whether the account was to be enabled and was not, although it is disabled."""
-    return any(line.step == StepName.ENABLE_ACCOUNT and line.detail != NOT_DISABLED for line in evidence.steps)
+    """Whether the account was disabled before we came, was to be enabled and was not."""
+    asked = any(line.step == StepName.ENABLE_ACCOUNT for line in evidence.steps)
+    return asked and evidence.user.account_enabled is not True
 
 
 def _closed(done: set[str]) -> bool:

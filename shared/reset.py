@@ -29,6 +29,7 @@ from shared.evidence import (
     name_what_is_listed_again,
     note,
     still_to_do,
+    with_earlier_pass_replaced,
     with_removals_ended,
     with_removals_under_way,
 )
@@ -167,14 +168,16 @@ class Reset:
         curable: dict[MethodId, GraphError] = {}
         untried: list[str] | None = None
         while pending:
-            refused: list[PlannedRemoval] = []
+            refused: dict[PlannedRemoval, GraphError] = {}
             for planned in pending:
                 error = await self._try_to_remove(planned)
                 if isinstance(error, _REFUSALS):
-                    refused.append(planned)
+                    refused[planned] = error
                 if error and not isinstance(error, _FINAL):
                     curable[planned.method.id] = error
             if len(refused) == len(pending):
+                if not any(isinstance(error, RefusedAsDefaultError) for error in refused.values()):
+                    break  # another default would free none of them
                 if untried is None:
                     untried = list(default_candidates(staying, refused))
                 if not await self._change_default(untried):
@@ -245,6 +248,8 @@ class Reset:
             self.unfinished[planned.step] = error
             taken = StepLine(str(planned.step), StepResult.FAILED, self.clock.now(), error.code)
         self.evidence = self.evidence.with_step(taken)
+        if taken.step == StepName.TEMPORARY_ACCESS_PASS and taken.result is StepResult.DONE:
+            self.evidence = with_earlier_pass_replaced(self.evidence)
         if wait_for_it and planned.step in self.unfinished:
             raise self.unfinished[planned.step]
 

@@ -126,7 +126,7 @@ class Service:
         found = replace(found, sign_in=standing.sign_in, every_type_listed=listing.every_type)
         evidence = note(found, plan, scope.covered(listing.not_permitted), unseen=listing.not_permitted)
         # What has begun is finished: half a reset is worse than one that an operator meanwhile wanted to observe only.
-        if approval.dry_run and not has_changed_something(evidence):
+        if approval.dry_run and not has_changed_something(found):
             return outcomes.planned(accepted, evidence, plan, self.clock.now())
         await self.ledger.write_evidence(accepted.key, evidence)
         reset = self._begin(accepted, claim, scope, deadline_at, evidence)

@@ -126,20 +126,29 @@ class GraphDirectory:
         )
 
     async def _delete_either_way(self, user_id: UserId, kind: MethodKind, method: Method, patience: Patience) -> None:
-        """Try the usual form of the address, then the documented one, whose answer counts (graph.md 2)."""
+        """Try the usual form of the address, then the documented one, whose answer counts (graph.md 2).
+
+        But for a method that the first form did not find: a second form that is wrong does not say that it is there.
+        """
         try:
             await self._delete(user_id, kind, method, patience)
         except (BadRequestError, NotFoundError) as error:
             if error.answer.status not in _WRONG_FORM:
                 raise
+            first = error
         else:
             return
-        await self._change(
-            f"delete.{kind.type}",
-            lambda requests: requests.delete_method_by_reference(user_id, kind, method.id),
-            removal_needs(kind.type),
-            patience,
-        )
+        try:
+            await self._change(
+                f"delete.{kind.type}",
+                lambda requests: requests.delete_method_by_reference(user_id, kind, method.id),
+                removal_needs(kind.type),
+                patience,
+            )
+        except BadRequestError as error:
+            if isinstance(first, NotFoundError) and error.answer.status in _WRONG_FORM:
+                raise first from None
+            raise
 
     async def change_default_method(self, user_id: UserId, preference: str) -> None:
         """Keep the port's promise; `preference` is a word of `userPreferredMethodForSecondaryAuthentication`."""

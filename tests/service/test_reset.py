@@ -4,9 +4,9 @@ import pytest
 
 from sandbox.tenant import Fault, method
 from shared.errors import GraphError, NoAnswerError, ThrottledError, UnavailableError
-from shared.model import AcceptedRequest, Outcome
+from shared.model import AcceptedRequest, Outcome, Selection
 from shared.vocabulary import MethodResult, Status, StepResult
-from tests.service.stage import BLAIR, CASEY, DEVON, OAKLEY, REESE, Stage, request_for
+from tests.service.stage import BLAIR, CASEY, DEVON, OAKLEY, REESE, VAL, Stage, request_for
 from tests.service.test_service import SESSIONS, codes, results
 
 MOBILE = "phoneMethods/3179e48a"
@@ -46,6 +46,27 @@ async def test_catch_22_without_the_broad_right_is_partial(stage: Stage) -> None
     outcome = await stage.reset(OAKLEY)
     assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
     assert results(outcome) == {"phone": ["remaining", "remaining"]}
+
+
+@pytest.mark.parametrize("default", ["sms", "voiceAlternateMobile"])
+async def test_default_is_left_alone_where_it_is_not_what_stands_in_the_way(stage: Stage, default: str) -> None:
+    """A mobile phone under an alternate one that is kept cannot go, whatever the default is."""
+    user = stage.tenant.directory.users[OAKLEY]
+    user.default_method = default
+    kept = Selection(keep=("id:b6332ec1-7057-4abe-9331-3d72feddfe41",))
+    outcome = await stage.reset(OAKLEY, profile="some", selection=kept)
+    assert outcome.status is Status.PARTIAL
+    assert not [change for change in stage.changes() if "signInPreferences" in change]
+
+
+@pytest.mark.parametrize("form", ["plain", "ref"])
+async def test_external_method_that_is_still_listed_once_it_is_gone_stays_deleted(stage: Stage, form: str) -> None:
+    """Gone in one form, wrong in the other: gone."""
+    stage.tenant.external_delete_form = "ref" if form == "ref" else "plain"
+    stage.tenant.visibility_delay_seconds = 12
+    outcome = await stage.reset(VAL, profile="some")
+    assert outcome.status is Status.COMPLETED
+    assert {line.result for line in outcome.methods} == {MethodResult.DELETED}
 
 
 async def test_delayed_visibility_is_waited_for(stage: Stage) -> None:

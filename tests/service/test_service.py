@@ -264,6 +264,17 @@ async def test_dry_run_changes_nothing_and_says_what_it_would_do(stage: Stage) -
     assert stage.changes() == []
 
 
+@pytest.mark.parametrize("how", ["asked for", "observing"])
+async def test_dry_run_of_a_user_whose_token_is_inactive_already_changes_nothing(stage: Stage, how: str) -> None:
+    """What is so already is nothing that we did: it does not count as a reset that has begun."""
+    (token,) = [one for one in stage.tenant.directory.users[BLAIR].registered if one.type == "hardwareOath"]
+    token.properties["device"]["status"] = "assigned"
+    playing = under(stage, policy_with(mode="observe")) if how == "observing" else stage
+    outcome = await playing.reset(BLAIR, dry_run=how == "asked for")
+    assert (outcome.status, stage.changes()) == (Status.PLANNED, [])
+    assert results(outcome)["hardwareOath"] == ["deactivated"]
+
+
 async def test_observe_mode_makes_every_request_a_dry_run(stage: Stage) -> None:
     """A protected user is refused with all reasons, and nothing is done instead."""
     observing = under(stage, policy_with(mode="observe"))

@@ -421,6 +421,17 @@ async def test_pass_when_made_then_its_code_is_in_the_vault_and_nowhere_else(sta
     assert (made.type, made.properties["isUsableOnce"]) == ("temporaryAccessPass", True)
 
 
+async def test_pass_when_one_is_there_that_is_not_to_go_then_the_new_one_takes_its_place_and_that_is_told(
+    stage: Stage,
+) -> None:
+    """A user has one pass only."""
+    outcome = await reset(stage, BLAIR, "temporaryAccessPass", methods=["phone"])
+    assert outcome.status is Status.COMPLETED
+    assert [(line.result, line.error) for line in outcome.methods if line.type == "temporaryAccessPass"] == [
+        (MethodResult.DELETED, "replaced")
+    ]
+
+
 async def test_pass_when_the_request_runs_again_then_it_is_kept_and_none_is_made(stage: Stage) -> None:
     """Never twice for one key, whatever else runs again; another request is another matter."""
     playing = under(stage, policy_of("confirmCompromised", "temporaryAccessPass"))

@@ -70,23 +70,15 @@ def test_follow_ups_when_steps_are_done_then_the_window_is_closed_by_three_of_th
     assert codes(an_evidence(steps=tuple(a_step(each) for each in steps))) == ["appPasswords", *expected]
 
 
-@pytest.mark.parametrize(
-    ("result", "detail", "expected"),
-    [
-        (StepResult.SKIPPED, "notDisabledByUs", True),
-        (StepResult.SKIPPED, "notVerified", True),
-        (StepResult.NOT_PERMITTED, "missing app role X", True),
-        (StepResult.FAILED, "Unavailable", True),
-        (StepResult.SKIPPED, "notDisabled", False),
-        (StepResult.DONE, None, False),
-    ],
-)
+@pytest.mark.parametrize("enabled", [True, False, None])
+@pytest.mark.parametrize("result", list(StepResult))
 def test_follow_ups_when_the_account_was_to_be_enabled_and_was_not_then_the_place_is_named(
-    result: StepResult, detail: str | None, *, expected: bool
+    result: StepResult, *, enabled: bool | None
 ) -> None:
-    """Whoever disabled it: it is disabled still."""
-    steps = (StepLine("enableAccount", result, NOW, detail),)
-    assert ("accountDisabled" in codes(an_evidence(steps=steps), methods_removed=False)) is expected
+    """Whoever disabled it: it is disabled still. One that was enabled all along is not."""
+    evidence = an_evidence(steps=(StepLine("enableAccount", result, NOW),), user=a_user(account_enabled=enabled))
+    expected = result is not StepResult.DONE and enabled is not True
+    assert ("accountDisabled" in codes(evidence, methods_removed=False)) is expected
 
 
 @pytest.mark.parametrize("user", [*MEMBERS, *GUESTS], ids=lambda user: f"{user.user_type} {user.user_principal_name}")
