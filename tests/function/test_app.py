@@ -20,6 +20,7 @@ from sandbox.tenant import Fault
 from shared.intake import queue_parent_id
 from shared.intake.request_ids import derive_request_id
 from shared.model import ReferenceKind, UserReference
+from tests.secrecy import find_leaks, texts_of_ledger
 
 pytestmark = [pytest.mark.xdist_group("function"), pytest.mark.asyncio(loop_scope="module")]
 
@@ -282,3 +283,48 @@ async def test_readiness_names_the_role_that_was_taken_away_to_a_reader_only(sta
     assert document["missing"] == ["UserAuthMethod-Phone.ReadWrite.All"]
     assert [one["type"] for one in document["methodTypes"] if not one["canRemove"]] == ["phone"]
     assert (document["listsEveryType"], document["canChangeDefaultMethod"]) == (True, False)
+
+
+UNLOCK = {
+    "methods": "all",
+    "steps": [
+        "disableAccount",
+        "revokeSessions",
+        "confirmCompromised",
+        "containmentGroup:20000000-0000-4000-8000-000000000008",
+        "resetPassword",
+        "perUserMfa:enforced",
+        "temporaryAccessPass",
+        "enableAccount",
+    ],
+}
+
+
+async def test_app_takes_every_step_and_puts_the_pass_into_the_vault(stage: Stage, tmp_path: Path) -> None:
+    """As it is put together for Azure: managed identity, Key Vault over TLS, a named Entra caller; no secret leaves."""
+    caller = "aaaaaaaa-0000-4000-8000-00000000000a"
+    policy = json.loads(stage.environment["MFA_RESET_POLICY"])
+    policy["profiles"]["unlock"] = UNLOCK
+    policy["callers"][caller] = ["unlock"]
+    environment = stage.environment | {
+        "REQUIRE_ENTRA_CALLER": "true",
+        "LEDGER_URL": f"sqlite:///{tmp_path}/unlock.sqlite",
+        "MFA_RESET_POLICY": json.dumps(policy),
+    }
+    body = {"requestId": "UNLOCK-1", "user": "uma.vale@contoso.example", "profile": "unlock"}
+    async with HostProcess(ROOT, environment, easy_auth=True) as host:
+        headers = {"x-functions-key": host.function_key}
+        headers |= dict(host.sign_in([("oid", caller), ("roles", "MfaReset.Request")]))
+        async with httpx.AsyncClient(base_url=host.url, headers=headers, timeout=90) as client:
+            answer = await client.post("/api/resets", json=body)
+            again = await client.post("/api/resets", json=body)
+    outcome = answer.json()
+    assert (answer.status_code, outcome["status"], outcome["reasons"]) == (200, "completed", [])
+    assert {line["step"]: line["result"] for line in outcome["steps"]} == dict.fromkeys(UNLOCK["steps"], "done")
+    assert again.json() == outcome
+    ((name, (secret,)),) = stage.vault.secrets.items()
+    assert f"Key Vault secret {name}" in [line["detail"] for line in outcome["steps"]]
+    assert secret.value in stage.tenant.secret_values()
+    left = [("the host's output", "\n".join(host.output)), ("an answer", answer.text)]
+    left += texts_of_ledger(tmp_path / "unlock.sqlite")
+    assert find_leaks(stage.tenant.secret_values(), left) == []
