@@ -15,6 +15,7 @@ REPLACED = "replaced"  # by the Temporary Access Pass that we made
 ALL_OF_ITS_TYPE = MethodId("*")  # stands for an id where methods of a type could not even be listed
 
 _OURS = {MethodResult.DELETED, MethodResult.DEACTIVATED}
+_MAYBE_DONE = {StepResult.DONE, StepResult.UNCONFIRMED, StepResult.FAILED}  # an answer may have been lost
 _GONE = {*_OURS, MethodResult.ALREADY_GONE}
 
 
@@ -120,7 +121,7 @@ def with_earlier_pass_replaced(evidence: Evidence) -> Evidence:
 def has_changed_something(evidence: Evidence) -> bool:
     """Whether anything was done to the user already, or may have been."""
     removed = any(line.result in _OURS or (line.result is None and line.error) for line in evidence.methods)
-    return removed or any(line.result is StepResult.DONE for line in evidence.steps)
+    return removed or any(line.result in _MAYBE_DONE for line in evidence.steps)
 
 
 def line_for(evidence: Evidence, planned: PlannedRemoval) -> MethodLine:

@@ -242,7 +242,8 @@ def _all_told(evidence: Evidence) -> Evidence:
 
 
 def _removed_something(evidence: Evidence) -> bool:
-    return any(line.result in _REMOVED for line in evidence.methods)
+    """Whether any method was removed, or may have been by a process that ended."""
+    return any(line.result in _REMOVED or line.error in {IN_FLIGHT, INTERRUPTED} for line in evidence.methods)
 
 
 def _as_remaining(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine:

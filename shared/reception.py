@@ -249,6 +249,8 @@ class Reception:
         now = self.clock.now()
         if now - accepted.accepted_at >= PATIENCE:
             current = await self.ledger.read(accepted.key) or accepted
+            if current.outcome:  # another worker has ended it meanwhile
+                return
             profile = self.policy.profiles.get(accepted.request.profile)
             await self._finish(accepted, outcomes.failed(current, profile, _code_of(error), now), body)
             return

@@ -13,6 +13,7 @@ from shared.errors import (
     ConflictError,
     GraphError,
     Later,
+    LedgerUnavailableError,
     NoAnswerError,
     NotFoundError,
     NotPermittedError,
@@ -59,7 +60,8 @@ DEFAULT_METHOD = "defaultMethod"
 
 _FINAL = (RefusedAsDefaultError, BadRequestError, UnlicensedError)
 _REFUSALS = (*_FINAL, ConflictError)
-_CURABLE = (ThrottledError, UnavailableError, NoAnswerError, UnreadableAnswerError, ConflictError)
+_UNCERTAIN = (UnavailableError, NoAnswerError, UnreadableAnswerError)
+_CURABLE = (ThrottledError, ConflictError, *_UNCERTAIN)
 _RESULTS = {Removal.DELETE: MethodResult.DELETED, Removal.DEACTIVATE: MethodResult.DEACTIVATED}
 _REVOKE = PlannedStep(Step(StepName.REVOKE_SESSIONS))
 
@@ -165,6 +167,15 @@ class Reset:
         self.evidence = with_removals_under_way(self.evidence, pending)
         if pending:
             await self.ledger.write_evidence(self.key, self.evidence)
+        try:
+            return await self._remove_in_passes(pending, staying)
+        except (GraphError, Later, LedgerUnavailableError):  # a process that is killed leaves the marks
+            self.evidence = with_removals_ended(self.evidence)
+            raise
+
+    async def _remove_in_passes(
+        self, pending: tuple[PlannedRemoval, ...], staying: tuple[MethodLine, ...]
+    ) -> dict[MethodId, GraphError]:
         curable: dict[MethodId, GraphError] = {}
         untried: list[str] | None = None
         while pending:
@@ -227,7 +238,7 @@ class Reset:
             await self._before_a_change()
             try:
                 await self.directory.change_default_method(self.evidence.user.id, untried.pop(0))
-            except (*_REFUSALS, NotFoundError, NotPermittedError) as error:
+            except (*_REFUSALS, *_UNCERTAIN, NotFoundError, NotPermittedError) as error:
                 log("defaultNotChanged", userId=self.evidence.user.id, code=error.code)
             else:
                 return True
@@ -280,7 +291,6 @@ class Reset:
 
     async def _before_a_change(self) -> None:
         if self.clock.now() >= self.deadline_at:
-            self.evidence = with_removals_ended(self.evidence)
             raise Later("deadline", self.clock.now(), counts=False)
         await self.claim.confirm()
 

@@ -105,11 +105,13 @@ class Service:
     ) -> Outcome:
         log("refused", userId=fresh.user.id, code=",".join(sorted({reason.code for reason in refusal.reasons})))
         found, reasons = accepted.evidence or fresh, refusal.reasons
+        dry_run = refusal.dry_run and not has_changed_something(found)
         if not refusal.instead:
-            return outcomes.refused(accepted, found, reasons, self.clock.now(), dry_run=refusal.dry_run)
+            return outcomes.refused(accepted, found, reasons, self.clock.now(), dry_run=dry_run)
         steps, standing = await self._plan_steps(accepted, fresh.user, refusal.instead)
+        found = _resume(accepted.evidence, fresh, steps) if accepted.evidence else fresh
         evidence = replace(found, sign_in=standing.sign_in)
-        if refusal.dry_run:
+        if dry_run:
             return outcomes.refused_in_a_dry_run(accepted, evidence, reasons, steps, self.clock.now())
         reset = self._begin(accepted, claim, NOTHING, deadline_at, evidence)
         await reset.take_instead(steps)
@@ -159,13 +161,23 @@ class Service:
 
 
 def _resume(earlier: Evidence, fresh: Evidence, steps: tuple[PlannedStep, ...]) -> Evidence:
-    """Go on from an earlier try. An account that is enabled although we disabled it was enabled by somebody since."""
+    """Go on from an earlier try, by the account as it is now.
+
+    One that is enabled although we disabled it was enabled by somebody since: it is disabled again. One that was only
+    to be enabled, and is, was enabled by the call whose answer was lost.
+    """
     evidence = resumed(earlier, steps)
-    done = {line.step for line in evidence.steps if line.result is StepResult.DONE}
-    if fresh.user.account_enabled and StepName.ENABLE_ACCOUNT not in done:
-        disabling = tuple(line for line in evidence.steps if line.step != StepName.DISABLE_ACCOUNT)
-        evidence = replace(evidence, steps=disabling)
-    return evidence
+    enabling = next((line for line in evidence.steps if line.step == StepName.ENABLE_ACCOUNT), None)
+    if not fresh.user.account_enabled or (enabling and enabling.result is StepResult.DONE):
+        return evidence
+    if enabling and enabling.result is StepResult.FAILED and Step(StepName.DISABLE_ACCOUNT) not in _steps_of(steps):
+        return evidence.with_step(replace(enabling, result=StepResult.DONE, detail=None))
+    kept = tuple(line for line in evidence.steps if line.step != StepName.DISABLE_ACCOUNT)
+    return replace(evidence, steps=kept)
+
+
+def _steps_of(steps: tuple[PlannedStep, ...]) -> set[Step]:
+    return {planned.step for planned in steps}
 
 
 def _check_listing(scope: Scope, listing: Listing) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import re
 import secrets
 import string
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC
 from typing import assert_never
 
@@ -55,7 +55,6 @@ class StepTaker:
     ledger: Ledger
     clock: Clock
     vault: Vault | None
-    under_way: set[asyncio.Task[Ending]] = field(default_factory=set)
 
     async def read_standing(self, user: User, sign_in: SignIn, key: RequestKey) -> Standing:
         """Read what steps depend on. An account that somebody has enabled is none that we disabled any more."""
@@ -118,8 +117,7 @@ class StepTaker:
 
         The mark comes first, for the answer may be lost; a refusal that is certain takes it back.
         """
-        user = await self.directory.find_user(UserReference(ReferenceKind.OBJECT_ID, user_id))
-        ours = user is not None and user.account_enabled is True
+        ours = await self._is_enabled(user_id)
         if ours:
             at = self.clock.now().astimezone(UTC).isoformat(timespec="seconds")
             await self.ledger.remember(user_id, DISABLED_BY_US, at)
@@ -128,9 +126,17 @@ class StepTaker:
         except (NoAnswerError, UnavailableError, UnreadableAnswerError):
             raise
         except GraphError:
-            if ours:
+            if ours and await self._is_enabled(user_id):
                 await self.ledger.forget(user_id, DISABLED_BY_US)
             raise
+
+    async def _is_enabled(self, user_id: UserId) -> bool:
+        """Whether the account is known to be enabled: an earlier try of the same call may have disabled it."""
+        try:
+            user = await self.directory.find_user(UserReference(ReferenceKind.OBJECT_ID, user_id))
+        except GraphError:
+            return False
+        return user is not None and user.account_enabled is True
 
     async def _enable(self, user_id: UserId) -> Ending:
         if await self.ledger.recall(user_id, DISABLED_BY_US) is None:
@@ -142,11 +148,15 @@ class StepTaker:
     # --- The Temporary Access Pass ------------------------------------------------------------------------------
 
     async def _make_pass_to_the_end(self, user_id: UserId, key: RequestKey) -> Ending:
-        """Let nothing come between the pass and the vault: whoever waits may give up, the code must not be lost."""
+        """Let nothing come between the pass and the vault: whoever waits may give up, the code must not be lost.
+
+        The claim on the user is held until then: the next delivery must not take the pass for somebody else's.
+        """
         making = asyncio.create_task(self._make_pass(user_id, key))
-        self.under_way.add(making)
-        making.add_done_callback(self.under_way.discard)
-        return await asyncio.shield(making)
+        try:
+            return await asyncio.shield(making)
+        finally:
+            await asyncio.wait({making})
 
     async def _make_pass(self, user_id: UserId, key: RequestKey) -> Ending:
         """Make it and put it into the vault. The ledger knows before Microsoft Graph that there may be one."""
@@ -175,7 +185,10 @@ class StepTaker:
         method = Method(PASS.type, PASS.odata_type, made.method_id)
         try:
             await self.directory.remove_method(user_id, method, Removal.DELETE)
+        except NotFoundError:
+            log("passGone", userId=user_id)
         except GraphError as left:
+            await self.ledger.remember(user_id, mark, "")  # nobody's to keep: a reset may remove it
             return f"keyVault.{error.code}, and the pass could not be deleted ({left.code})"
         await self.ledger.forget(user_id, mark)
         return f"keyVault.{error.code}"

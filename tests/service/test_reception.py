@@ -275,6 +275,25 @@ async def test_request_that_cannot_go_on_is_resumed_later_and_ends(door: Door) -
     assert [told["status"] for told in door.told()] == ["completed"]
 
 
+async def test_request_past_the_end_of_patience_that_another_worker_has_ended_is_left_as_it_is(door: Door) -> None:
+    """An outcome is not written over by whoever could not get at the user."""
+    door.stage.tenant.add_fault(Fault(method="GET", path="authentication/methods", status=503, times=5))
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    door.stage.clock.advance(24 * 3_600)
+    row = await door.stage.ledger.read(key_of("INC-1"))
+    assert row is not None
+
+    async def end_elsewhere(accepted: AcceptedRequest, deadline_at: datetime) -> Outcome:
+        await door.stage.ledger.write_outcome(accepted.key, await door.stage.service.handle(accepted, deadline_at))
+        raise Later("claimHeld", counts=False)
+
+    await door.reception(end_elsewhere).receive(Delivery(b'{"resume": "queue:INC-1"}', "R", 8, door.stage.clock.now()))
+    kept = await door.stage.ledger.read(row.key)
+    assert kept is not None
+    assert kept.outcome is not None
+    assert kept.outcome.status is Status.COMPLETED
+
+
 async def test_request_past_the_end_of_patience_has_failed(door: Door) -> None:
     """After 24 hours it ends: told with what was done and what not, and copied for somebody to send again."""
     door.stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=503, times=None))

@@ -59,6 +59,26 @@ async def test_default_is_left_alone_where_it_is_not_what_stands_in_the_way(stag
     assert not [change for change in stage.changes() if "signInPreferences" in change]
 
 
+async def test_external_method_that_is_refused_in_both_forms_is_remaining(stage: Stage) -> None:
+    """The answer to the documented form counts."""
+    path = "externalAuthenticationMethods"
+    stage.tenant.add_fault(Fault(method="DELETE", path=path, status=400, code="nope", times=None))
+    outcome = await stage.reset(VAL, profile="some")
+    assert [(line.result, line.error) for line in outcome.methods if line.type == "external"] == [
+        (MethodResult.REMAINING, "nope")
+    ]
+
+
+async def test_default_is_refused_again_after_it_was_changed_then_the_next_is_tried(stage: Stage) -> None:
+    """Each candidate once, and then the truth."""
+    text = "Cannot delete default method with other methods configured."
+    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=400, message=text, times=None))
+    outcome = await stage.reset(OAKLEY)
+    assert outcome.status is Status.PARTIAL
+    tried = [change for change in stage.changes() if "signInPreferences" in change]
+    assert len(tried) >= 2
+
+
 @pytest.mark.parametrize("form", ["plain", "ref"])
 async def test_external_method_that_is_still_listed_once_it_is_gone_stays_deleted(stage: Stage, form: str) -> None:
     """Gone in one form, wrong in the other: gone."""

@@ -382,3 +382,81 @@ async def test_profile_without_methods_revokes_although_methods_cannot_be_listed
     with pytest.raises(UnavailableError):
         await playing.handle(row)
     assert any("revokeSignInSessions" in change for change in stage.changes())
+
+
+async def test_reset_that_was_throttled_before_it_changed_anything_is_a_dry_run_once_the_policy_observes(
+    stage: Stage,
+) -> None:
+    """A removal that was certainly not made has begun nothing."""
+    stage.tenant.add_fault(Fault(method="DELETE", status=429, retry_after=600, times=None))
+    row = await accept(under(stage, policy_of(methods=["phone"])), DEVON)
+    with pytest.raises(ThrottledError):
+        await under(stage, policy_of(methods=["phone"])).handle(row)
+    stage.tenant.clear_faults()
+    outcome = await resume(under(stage, policy_of(methods=["phone"], mode="observe")), row)
+    assert (outcome.status, stage.changes()) == (Status.PLANNED, [])
+
+
+async def test_refusal_of_a_reset_that_has_begun_is_no_dry_run_although_the_policy_observes(stage: Stage) -> None:
+    """What was done was done, and the steps instead are taken."""
+    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", cut="before", times=None))
+    row = await accept(under(stage, policy_of("revokeSessions")), DEVON)
+    with pytest.raises(NoAnswerError):
+        await under(stage, policy_of("revokeSessions")).handle(row)
+    stage.tenant.directory.role_assignments.append(RoleAssignment("x", DEVON, GLOBAL_ADMINISTRATOR))
+    instead = {"instead": ["revokeSessions"]}
+    outcome = await resume(under(stage, policy_of("revokeSessions", mode="observe", privileged=instead)), row)
+    assert (outcome.status, outcome.dry_run) == (Status.REFUSED, False)
+    assert step_of(outcome, StepName.REVOKE_SESSIONS)[0] is StepResult.DONE
+
+
+async def test_disabling_that_took_effect_before_it_was_refused_is_still_ours(stage: Stage) -> None:
+    """The first try of the call was carried out, its repeat was not: the account tells."""
+    playing = under(stage, policy_of("disableAccount", methods="none"))
+    stage.tenant.add_fault(Fault(method="PATCH", path=CASEY, status=503, when="after"))
+    stage.tenant.add_fault(Fault(method="PATCH", path=CASEY, status=429, retry_after=600))
+    row = await accept(playing, CASEY)
+    with pytest.raises(ThrottledError):
+        await playing.handle(row)
+    assert (await resume(playing, row)).status is Status.COMPLETED
+    assert (await reset(stage, CASEY, "enableAccount", methods="none")).status is Status.COMPLETED
+    assert stage.tenant.directory.users[CASEY].properties["accountEnabled"] is True
+
+
+async def test_disabling_of_an_account_that_cannot_be_read_is_never_said_to_be_ours(stage: Stage) -> None:
+    """Unknown is not `enabled`."""
+    playing = under(stage, policy_of("disableAccount", methods="none"))
+    stage.tenant.add_fault(Fault(method="GET", path=rf"/v1.0/users/{CASEY}\?.*userType", skip=2, status=500, times=5))
+    row = await accept(playing, CASEY)
+    assert (await playing.handle(row)).status is Status.COMPLETED
+    assert await stage.ledger.recall(UserId(CASEY), DISABLED_BY_US) is None
+
+
+async def test_enabling_alone_without_an_answer_is_done_once_the_account_is_seen_enabled(stage: Stage) -> None:
+    """Nothing of it stays disabled, and whoever knows the password may register."""
+    await reset(stage, CASEY, "disableAccount", methods="none")
+    playing = under(stage, policy_of("enableAccount", methods="none"))
+    stage.tenant.add_fault(Fault(method="PATCH", path=CASEY, cut="after"))
+    row = await accept(playing, CASEY)
+    with pytest.raises(NoAnswerError):
+        await playing.handle(row)
+    outcome = await resume(playing, row)
+    assert (outcome.status, step_of(outcome, StepName.ENABLE_ACCOUNT)[0]) == (Status.COMPLETED, StepResult.DONE)
+    codes = {each.code for each in outcome.follow_ups}
+    assert ("registrationOpen" in codes, "accountDisabled" in codes) == (True, False)
+
+
+async def test_pass_that_is_gone_when_it_is_taken_back_is_no_trouble(stage: Stage) -> None:
+    """Somebody else deleted it: there is none."""
+    stage.vault.may_set = False
+    stage.tenant.add_fault(Fault(method="DELETE", path="temporaryAccessPassMethods", status=404, times=None))
+    outcome = await reset(stage, CASEY, "temporaryAccessPass", methods="none")
+    assert step_of(outcome, StepName.TEMPORARY_ACCESS_PASS) == (StepResult.FAILED, "keyVault.Forbidden")
+
+
+async def test_default_that_cannot_be_changed_for_now_does_not_hold_up_the_reset(stage: Stage) -> None:
+    """Whether a beta address works is nothing that a reset waits for: the next candidate, then the truth."""
+    oakley = "10000000-0000-4000-8000-000000000015"
+    stage.tenant.add_fault(Fault(method="PATCH", path="signInPreferences", status=501, times=None))
+    outcome = await under(stage, policy_of("revokeSessions")).reset(oakley, profile="p", caller=NAMED)
+    assert (outcome.status, lines_of(outcome)) == (Status.PARTIAL, {"phone": {"remaining"}})
