@@ -44,16 +44,22 @@ async def interrupt(stage: Stage, row: AcceptedRequest, when: Callable[[], bool]
     stage.clock.on_sleep = None
 
 
-# --- Whom it is about -------------------------------------------------------------------------------------------
-
-
-async def test_request_by_a_name_that_another_has_by_now_goes_on_with_the_user_it_began_with(stage: Stage) -> None:
-    """Names move; the guard judges whom the methods are taken from."""
+async def begin_by_name(stage: Stage) -> tuple[Stage, AcceptedRequest]:
+    """Begin a reset of whoever has Blair's name, which cannot be ended for now."""
     playing = under(stage, policy_of("revokeSessions"))
     row = await accept(playing, NAME)
     stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=429, retry_after=600, times=None))
     with pytest.raises(ThrottledError):
         await playing.handle(row)
+    return playing, row
+
+
+# --- Whom it is about -------------------------------------------------------------------------------------------
+
+
+async def test_request_by_a_name_that_another_has_by_now_goes_on_with_the_user_it_began_with(stage: Stage) -> None:
+    """Names move; the guard judges whom the methods are taken from."""
+    playing, row = await begin_by_name(stage)
     stage.tenant.clear_faults()
     users = stage.tenant.directory.users
     users[BLAIR].properties["userPrincipalName"] = "blair.old@contoso.example"
@@ -66,11 +72,7 @@ async def test_request_by_a_name_that_another_has_by_now_goes_on_with_the_user_i
 
 async def test_request_whose_user_became_an_administrator_is_judged_again(stage: Stage) -> None:
     """By the user it began with, whatever their name is now."""
-    playing = under(stage, policy_of("revokeSessions"))
-    row = await accept(playing, NAME)
-    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=429, retry_after=600, times=None))
-    with pytest.raises(ThrottledError):
-        await playing.handle(row)
+    playing, row = await begin_by_name(stage)
     stage.tenant.clear_faults()
     stage.tenant.directory.role_assignments.append(RoleAssignment("x", BLAIR, GLOBAL_ADMINISTRATOR))
     stage.tenant.directory.users[DEVON].properties["userPrincipalName"] = NAME
@@ -81,11 +83,7 @@ async def test_request_whose_user_became_an_administrator_is_judged_again(stage:
 
 async def test_row_that_turns_out_to_be_about_somebody_else_goes_on_later(stage: Stage) -> None:
     """The claim that is held is not the one that is needed."""
-    playing = under(stage, policy_of("revokeSessions"))
-    row = await accept(playing, NAME)
-    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=429, retry_after=600, times=None))
-    with pytest.raises(ThrottledError):
-        await playing.handle(row)
+    playing, row = await begin_by_name(stage)
     stage.tenant.directory.users[BLAIR].properties["userPrincipalName"] = "blair.old@contoso.example"
     stage.tenant.directory.users[DEVON].properties["userPrincipalName"] = NAME
     with pytest.raises(Later) as raised:
