@@ -51,9 +51,8 @@ class Service:
         Raises Later (claim held, deadline near), GraphError (trying again may cure it, or an operator has to act) and
         LedgerUnavailableError; what was found and done until then is in the ledger.
         """
-        if accepted.request.profile not in self.policy.profiles:  # a new policy has come since it was accepted
-            problem = Problem("profile", "unknownProfile", "The policy has no such profile any more.")
-            return outcomes.invalid(accepted, (problem,), self.clock.now())
+        if not accepted.evidence and (gone := self._missing_profile(accepted)):
+            return outcomes.invalid(accepted, (gone,), self.clock.now())
         user = await self._find_user(accepted)
         if isinstance(user, Problem):
             return outcomes.invalid(accepted, (user,), self.clock.now())
@@ -65,6 +64,12 @@ class Service:
                 return accepted.outcome
             return await self._judge(accepted, user.id, claim, deadline_at)
 
+    def _missing_profile(self, accepted: AcceptedRequest) -> Problem | None:
+        """Say so where a new policy has come since; what has begun is ended under the claim only."""
+        if accepted.request.profile in self.policy.profiles:
+            return None
+        return Problem("profile", "unknownProfile", "The policy has no such profile any more.")
+
     async def _find_user(self, accepted: AcceptedRequest) -> User | Problem:
         """Find whom the request means: once something was found of a user it is them, whoever has the name by now."""
         if accepted.evidence:
@@ -75,6 +80,8 @@ class Service:
         """Read the user as they are now, decide, and do what was decided."""
         if accepted.evidence and accepted.evidence.user.id != user_id:
             raise Later("rowChanged", self.clock.now(), counts=False)
+        if gone := self._missing_profile(accepted):
+            return outcomes.invalid(accepted, (gone,), self.clock.now())
         reference = UserReference(ReferenceKind.OBJECT_ID, user_id)
         user = await find_user(self.directory, replace(accepted.request, user=reference, also=()))
         if isinstance(user, Problem):
@@ -170,14 +177,11 @@ def _resume(earlier: Evidence, fresh: Evidence, steps: tuple[PlannedStep, ...]) 
     enabling = next((line for line in evidence.steps if line.step == StepName.ENABLE_ACCOUNT), None)
     if not fresh.user.account_enabled or (enabling and enabling.result is StepResult.DONE):
         return evidence
-    if enabling and enabling.result is StepResult.FAILED and Step(StepName.DISABLE_ACCOUNT) not in _steps_of(steps):
+    disables = any(planned.step.name is StepName.DISABLE_ACCOUNT for planned in steps)
+    if enabling and enabling.result is StepResult.FAILED and not disables:
         return evidence.with_step(replace(enabling, result=StepResult.DONE, detail=None))
     kept = tuple(line for line in evidence.steps if line.step != StepName.DISABLE_ACCOUNT)
     return replace(evidence, steps=kept)
-
-
-def _steps_of(steps: tuple[PlannedStep, ...]) -> set[Step]:
-    return {planned.step for planned in steps}
 
 
 def _check_listing(scope: Scope, listing: Listing) -> None:
