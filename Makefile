@@ -4,9 +4,13 @@ PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What tests run against beside Python, each from a package-lock.json of its own.
+NODE := tests/azurite/node_modules/.ready tests/other_bus/node_modules/.ready
+# Only the bus and the policy are used, so that nobody has to name the ledger.
+REDRIVE = LEDGER_URL="$${LEDGER_URL:-sqlite:///unused}" MFA_RESET_POLICY="$${MFA_RESET_POLICY:-$$(cat infra/policy.json)}" $(BIN)/python -m shared.redrive
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format docs lock clean python
+.PHONY: help run serve test soak rejected redrive operate check format docs lock clean python
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -17,8 +21,20 @@ run: $(READY) ## Do the main job against the sandbox and show what became of eac
 serve: $(READY) ## Leave the sandbox up and print its addresses, until Ctrl-C
 	@$(BIN)/python -m sandbox serve
 
-test: $(READY) ## Run all tests
-	@$(BIN)/python -m pytest
+test: $(READY) $(NODE) ## Run all tests
+	@$(BIN)/python -m pytest $$(test -e $(firstword $(NODE)) || echo --cov-fail-under=0)
+
+soak: $(READY) ## Many requests with faults and killed hosts
+	@$(BIN)/python -m sandbox soak $(ARGS)
+
+rejected: $(READY) ## Show what was rejected or dead-lettered (docs/messages.md)
+	@$(REDRIVE)
+
+redrive: $(READY) ## Send again: make redrive ARGS='--from rejected --reason CODE --send'
+	@$(REDRIVE) $(ARGS)
+
+operate: $(READY) ## Pause, lift the pause, raise the limit: make operate ARGS=...
+	@$(BIN)/python -m shared.operate $(ARGS)
 
 check: $(READY) ## Lint, format, types, layers
 	$(BIN)/ruff check .
@@ -40,7 +56,7 @@ lock: $(READY) ## Pin the dependencies again, with hashes
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --custom-compile-command 'make lock' -o requirements-dev.txt requirements-dev.in
 
 clean: ## Remove what the other commands made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .sandbox
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .sandbox $(dir $(NODE))
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \
@@ -56,3 +72,10 @@ $(READY): requirements-dev.txt | python
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements-dev.txt
 	@touch $@
+
+tests/%/node_modules/.ready: tests/%/package-lock.json
+	@command -v npm >/dev/null 2>&1 || { \
+	  echo 'npm is missing (Debian, Ubuntu: apt install nodejs npm): the tests that need tests/$* are skipped.' >&2; exit 0; }; \
+	echo 'Fetching tests/$* (once) ...'; \
+	cd tests/$* && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.ready || \
+	  echo 'tests/$* could not be fetched: the tests that need it are skipped.' >&2

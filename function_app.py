@@ -37,6 +37,20 @@ async def receive_request(message: func.ServiceBusMessage, context: func.Context
     )
 
 
+@app.timer_trigger("timer", schedule="30 */5 * * * *")
+async def resume_lost(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 - the binding's name
+    """Find requests whose resume or report got lost, every five minutes."""
+    correlate(context.trace_context.trace_parent)
+    await house().sweep.resume_the_lost()
+
+
+@app.timer_trigger("timer", schedule="0 23 3 * * *")
+async def purge_ledger(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 - as above
+    """Forget what is older than the ledger keeps, once a day."""
+    correlate(context.trace_context.trace_parent)
+    await house().sweep.purge()
+
+
 @app.route("resets", methods=EVERY_METHOD)
 async def post_reset(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """`POST /api/resets`: ask for a reset."""

@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING
 
 from shared.bus import ServiceBus
 from shared.graph import CallReport, GraphDirectory
-from shared.identity import managed_identity
+from shared.identity import QUIET, azure_cli, managed_identity
 from shared.ledger.sqlite import SqliteLedger
+from shared.ledger.table import TableLedger
 from shared.logs import log, quiet_libraries
+from shared.ports import Clock, Ledger
 from shared.readiness import check_readiness
 from shared.reception import Reception
 from shared.service import Service
 from shared.settings import Settings
 from shared.steps import StepTaker
+from shared.sweep import Sweep
 from shared.vault import KeyVault
 from shared.web import Web
 
 if TYPE_CHECKING:
+    from azure.data.tables.aio import TableServiceClient
     from azure.servicebus.aio import ServiceBusClient
+
+
+TABLE_SECONDS = 5
 
 
 class SystemClock:
@@ -42,9 +49,10 @@ class House:
     """What the triggers talk to."""
 
     reception: Reception
+    sweep: Sweep
     web: Web
     directory: GraphDirectory
-    ledger: SqliteLedger
+    ledger: Ledger
     bus: ServiceBus
     vault: KeyVault | None
 
@@ -62,7 +70,7 @@ def build(settings: Settings) -> House:
     quiet_libraries()
     clock = SystemClock()
     directory = GraphDirectory(settings.graph_url, settings.client_id, clock, on_call=_log_call)
-    ledger = SqliteLedger(settings.ledger_path, clock)
+    ledger = open_ledger(settings, clock)
     bus = ServiceBus(
         lambda: connect_bus(settings), settings.request_queue, settings.rejected_queue, settings.outcome_topic
     )
@@ -75,12 +83,31 @@ def build(settings: Settings) -> House:
         bus,
         clock,
         handle=service.handle,
+        give_up=service.give_up,
         new_id=lambda: str(uuid.uuid4()),
         jitter=random.SystemRandom().random,
     )
     check = partial(check_readiness, settings.policy, directory)
     web = Web(reception, settings.require_entra_caller, check)
-    return House(reception, web, directory, ledger, bus, vault)
+    return House(reception, Sweep(ledger, bus, clock, reception.endings), web, directory, ledger, bus, vault)
+
+
+def open_ledger(settings: Settings, clock: Clock, *, as_operator: bool = False) -> Ledger:
+    """Make the ledger; `as_operator` is who `az login` says where there is no connection string, else our identity."""
+    if settings.ledger_path:
+        return SqliteLedger(settings.ledger_path, clock)
+    return TableLedger(partial(connect_tables, settings, as_operator=as_operator))
+
+
+def connect_tables(settings: Settings, *, as_operator: bool = False) -> "TableServiceClient":
+    """Make the client: of a connection string where there is one, else of an identity."""
+    from azure.data.tables.aio import TableServiceClient  # noqa: PLC0415 - 0.2 s that a cold start need not spend
+
+    quiet = {**QUIET, "connection_timeout": TABLE_SECONDS, "read_timeout": TABLE_SECONDS}
+    if settings.ledger_connection:
+        return TableServiceClient.from_connection_string(settings.ledger_connection.value, **quiet)
+    credential = azure_cli(settings.tenant_id) if as_operator else managed_identity(settings.client_id)
+    return TableServiceClient(str(settings.ledger_account), credential=credential, **quiet)
 
 
 def connect_bus(settings: Settings) -> "ServiceBusClient":

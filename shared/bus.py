@@ -6,6 +6,7 @@ import json
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from shared.documents import outcome_document
@@ -15,7 +16,7 @@ from shared.model import Outcome, RequestKey
 from shared.ports import RejectedCopy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from azure.servicebus import ServiceBusMessage
     from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SEND_SECONDS = 20.0
 CLOSE_SECONDS = 3.0
 TIME_TO_LIVE = timedelta(days=14)
+MESSAGES_AT_ONCE = 100  # each of well under 1 KB
 MAX_COPY_BYTES = 204_800  # a message holds 256 KB at most, properties included
 MAX_REASON_CHARACTERS = 4_000
 MAX_CORRELATION_CHARACTERS = 128
@@ -46,17 +48,14 @@ class ServiceBus:
 
     async def schedule_resume(self, key: RequestKey, at: datetime) -> None:
         """Send `{"resume": "<key>"}` to the request queue, visible from `at`. A second call sends it again."""
-        from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - 0.3 s that a cold start need not spend
+        await self.schedule_resumes((key,), at)
 
-        message = ServiceBusMessage(
-            json.dumps({"resume": str(key)}),
-            content_type="application/json",
-            message_id=_message_id("resume", str(key), at.isoformat()),
-            correlation_id=_short(str(key)),
-            application_properties={"Diagnostic-Id": correlation_id.get()},
-        )
-        async with self._sender(queue=self._request_queue) as sender:
-            await sender.schedule_messages(message, at)
+    async def schedule_resumes(self, keys: "Sequence[RequestKey]", at: datetime) -> None:
+        """Do so for many, in batches. When it raises, some may have been sent; a second call sends all again."""
+        for batch in batched(keys, MESSAGES_AT_ONCE, strict=False):
+            messages = [_resume(key, at) for key in batch]
+            async with self._sender(queue=self._request_queue) as sender:
+                await sender.schedule_messages(messages, at)
 
     async def publish(self, outcome: Outcome) -> None:
         """Send the outcome to the outcome topic. The MessageId comes from key and status: a second is recognisable."""
@@ -90,6 +89,7 @@ class ServiceBus:
             application_properties={
                 "reason": copy.reason,
                 "reasonText": copy.text[:MAX_REASON_CHARACTERS],
+                "caller": copy.caller,
                 "sha256": hashlib.sha256(copy.body).hexdigest(),
                 "bytes": len(copy.body),
                 "cut": len(copy.body) > MAX_COPY_BYTES,
@@ -123,7 +123,9 @@ class ServiceBus:
                 link.sender = link.sender or self._open(queue, topic)
                 yield link.sender
         except (AzureError, OSError, TimeoutError, ValueError) as error:
-            await self._give_up(self._links.pop((queue, topic), link))
+            if self._links.get((queue, topic)) is link:
+                del self._links[queue, topic]
+            await self._give_up(link)
             raise BusUnavailableError(f"Service Bus did not take the message: {type(error).__name__}") from None
 
     async def _give_up(self, link: "_Link") -> None:
@@ -137,6 +139,18 @@ class ServiceBus:
     def _open(self, queue: str | None, topic: str | None) -> "ServiceBusSender":
         self._client = self._client or self._connect()
         return self._client.get_queue_sender(queue) if queue else self._client.get_topic_sender(topic or "")
+
+
+def _resume(key: RequestKey, at: datetime) -> "ServiceBusMessage":
+    from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - as above
+
+    return ServiceBusMessage(
+        json.dumps({"resume": str(key)}),
+        content_type="application/json",
+        message_id=_message_id("resume", str(key), at.isoformat()),
+        correlation_id=_short(str(key)),
+        application_properties={"Diagnostic-Id": correlation_id.get()},
+    )
 
 
 @dataclass

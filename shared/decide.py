@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.model import Reason, ResetRequest, RoleHolding, Subject
+from shared.coverage import History, find_covering
+from shared.model import Coverage, Reason, ResetRequest, RoleHolding, Subject
+from shared.plan import make_scope
 from shared.policy import Policy, Profile
 from shared.vocabulary import Caller, Step, in_safe_order
 
@@ -17,6 +19,15 @@ class Approval:
 
 
 @dataclass(frozen=True)
+class Covered:
+    """It may, but an earlier reset did all that it asks for, later than what it is about was seen."""
+
+    profile: Profile
+    by: Coverage
+    dry_run: bool
+
+
+@dataclass(frozen=True)
 class Refusal:
     """It may not, for all of these reasons; `instead` is what is done to the user all the same."""
 
@@ -25,15 +36,15 @@ class Refusal:
     dry_run: bool
 
 
-type Decision = Approval | Refusal
+type Decision = Approval | Covered | Refusal
 
 
-def decide(request: ResetRequest, caller: Caller, subject: Subject, policy: Policy) -> Decision:
-    """Judge one request by all that was read of its user.
+def decide(request: ResetRequest, caller: Caller, subject: Subject, history: History, policy: Policy) -> Decision:
+    """Judge one request by all that was read of its user and by what was done to them before.
 
     Total for a profile of the policy: every rule is asked, and one that holds is always among the reasons. The
     `instead` steps are carried out only where being an administrator is the only reason, so never for somebody on the
-    `never` list and never for a caller who may not ask.
+    `never` list and never for a caller who may not ask. A refusal comes before what covers the request.
     """
     profile = policy.profiles[request.profile]
     privileged = () if profile.privileged == "allow" else tuple(_privileged(subject, policy))
@@ -41,7 +52,8 @@ def decide(request: ResetRequest, caller: Caller, subject: Subject, policy: Poli
     dry_run = request.dry_run or policy.mode == "observe"
     if others or privileged:
         return Refusal(others + privileged, () if others else in_safe_order(policy.privileged.instead), dry_run)
-    return Approval(profile, dry_run)
+    covering = find_covering(history, make_scope(profile, request.selection), profile.steps)
+    return Covered(profile, covering, dry_run) if covering else Approval(profile, dry_run)
 
 
 def _caller(request: ResetRequest, caller: Caller, profile: Profile, policy: Policy) -> Iterable[Reason]:

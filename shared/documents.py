@@ -6,6 +6,7 @@ from shared.model import Incident, MethodLine, Outcome, Reason, ResetRequest, St
 from shared.strictjson import Json
 
 CONTRACT_VERSION = 1
+LONGEST_REQUEST_ID = 100  # that a sender may name (product.md 1); a derived one may be longer
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Json]:
@@ -65,19 +66,27 @@ def _incident_document(incident: Incident | None) -> Json:
 
 
 def request_document(request: ResetRequest) -> dict[str, Json]:
-    """Write a request in its canonical form (product.md 1), so that it can be sent again."""
+    """Write a request in its canonical form (product.md 1), so that it can be sent again: to the same fingerprint.
+
+    An id that no sender may name is left out. It is a derived one, parent, dot and the user's hash: the body makes it
+    again when it is sent with the parent as its MessageId.
+    """
     selection = request.selection
     return {
         "version": CONTRACT_VERSION,
-        "requestId": request.request_id,
+        "requestId": request.request_id if len(request.request_id) <= LONGEST_REQUEST_ID else None,
         "user": request.user.value,
         "profile": request.profile,
         "reason": request.reason,
         "requestedBy": request.requested_by,
-        "observedAt": time_text(request.observed_at),
+        "observedAt": _exact_time_text(request.observed_at),
         "keep": list(selection.keep),
-        "onlyRegisteredAfter": time_text(selection.only_registered_after),
+        "onlyRegisteredAfter": _exact_time_text(selection.only_registered_after),
         "keepUndated": selection.keep_undated,
         "incident": _incident_document(request.incident),
         "dryRun": request.dry_run,
     }
+
+
+def _exact_time_text(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if at else None

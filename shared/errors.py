@@ -32,7 +32,7 @@ class Later(MfaResetError):  # noqa: N818 - a fate, not an error
     def __init__(self, code: str, at: datetime | None = None, *, counts: bool = True) -> None:
         super().__init__(f"later: {code}")
         self.code = code
-        self.at = at
+        self.at: datetime | None = at
         self.counts = counts
 
 
@@ -42,6 +42,15 @@ class OperatorError(Later):
     def __init__(self, code: str, missing: str | None = None) -> None:
         super().__init__(code)
         self.missing = missing
+
+
+class HeldBackError(Later):
+    """It is held back, by an operator's pause or by the hourly limit: however long, that uses up no patience."""
+
+    at: datetime
+
+    def __init__(self, code: str, at: datetime) -> None:
+        super().__init__(code, at, counts=False)
 
 
 class ClaimHeldError(Later):

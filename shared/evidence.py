@@ -95,19 +95,13 @@ def _to_try_again(line: MethodLine) -> MethodLine:
     return replace(line, error=INTERRUPTED) if line.error == IN_FLIGHT else line
 
 
-def with_removals_under_way(evidence: Evidence, left: Iterable[PlannedRemoval]) -> Evidence:
-    """Say of what is about to be removed that it is: should the process end now, what is gone then was ours."""
-    for one in left:
-        line = line_for(evidence, one)
-        if line.result is None and line.error is None:
-            evidence = evidence.with_method(replace(line, error=IN_FLIGHT))
-    return evidence
+def with_removal_under_way(evidence: Evidence, planned: PlannedRemoval) -> Evidence:
+    """Say of what is about to be removed that it is: should the process end now, what is gone then was ours.
 
-
-def with_removals_ended(evidence: Evidence) -> Evidence:
-    """Take that back of what was not reached after all."""
-    lines = (replace(line, error=None) if line.error == IN_FLIGHT else line for line in evidence.methods)
-    return replace(evidence, methods=tuple(lines))
+    What was removed already, and is listed all the same, stays ours.
+    """
+    line = line_for(evidence, planned)
+    return evidence if line.result in _OURS else evidence.with_method(replace(line, result=None, error=IN_FLIGHT))
 
 
 def with_earlier_pass_replaced(evidence: Evidence) -> Evidence:

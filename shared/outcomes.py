@@ -3,10 +3,12 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.decide import Covered
 from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
 from shared.model import (
     AcceptedRequest,
+    Coverage,
     Evidence,
     MethodLine,
     Outcome,
@@ -16,47 +18,16 @@ from shared.model import (
     Reason,
     StepLine,
 )
-from shared.plan import (
-    FEDERATED_PASSWORD,
-    HOME_TENANT_PASSWORD,
-    NOT_DISABLED_BY_US,
-    ON_PREMISES_PASSWORD,
-    PASS_PENDING,
-    PASS_UNKNOWN,
-    UNDATED,
-)
+from shared.plan import line_of
 from shared.policy import Profile
-from shared.vocabulary import AFTER_VERIFYING, MethodResult, Status, StepName, StepResult
+from shared.remains import NOT_VERIFIED, open_methods, open_steps
+from shared.vocabulary import AFTER_VERIFYING, MethodResult, MethodType, Removal, Status, StepName, StepResult
 
 NOT_REACHED = "notReached"
+REGISTERED_SINCE = "registeredSinceReset"
 
-NOT_VERIFIED = "notVerified"
-STEPS_OPEN = "stepsOpen"
 
-_OPEN_METHOD = {
-    MethodResult.REMAINING: ("methodRemaining", "is still there"),
-    MethodResult.UNSUPPORTED: ("unsupportedMethod", "is of a type that we do not know, so it was not touched"),
-    MethodResult.NOT_PERMITTED: ("notPermitted", "could not be removed"),
-}
 _REMOVED = {MethodResult.DELETED, MethodResult.DEACTIVATED}
-_OPEN_STEP = {
-    StepResult.FAILED: ("stepFailed", "failed"),
-    StepResult.UNCONFIRMED: ("stepUnconfirmed", "was accepted, but Microsoft Graph does not show its effect yet"),
-    StepResult.NOT_PERMITTED: ("notPermitted", "could not be done"),
-}
-# A step that was left out although what it is for is still to do. The other skips leave nothing open.
-_OPEN_SKIPS = {
-    ON_PREMISES_PASSWORD: "was left out: the password is kept on-premises",
-    FEDERATED_PASSWORD: "was left out: the domain's own identity provider keeps the password",
-    HOME_TENANT_PASSWORD: "was left out: the guest's home tenant keeps the password",
-    NOT_DISABLED_BY_US: "was left out: it was not this product that disabled the account",
-    NOT_VERIFIED: "was left out: not everything in scope is shown to be gone",
-    STEPS_OPEN: "was left out: another step that comes first is not done",
-}
-_UNCONFIRMED = {
-    PASS_UNKNOWN: "got no answer: there may be a pass, whose code nobody knows, until it ends",
-    PASS_PENDING: "was made, but whether the vault has its code is not known: look there, or make another by hand",
-}
 
 
 @dataclass(frozen=True)
@@ -73,11 +44,20 @@ class Verification:
         return not self.in_scope_left and self.sessions_confirmed
 
 
+@dataclass(frozen=True)
+class SecondLook:
+    """What is there at a user whom a reset covers: what would have to go, and which types could not be listed."""
+
+    at: datetime
+    plan: Plan
+    unlisted: tuple[MethodType, ...]
+
+
 def carried_out(
     accepted: AcceptedRequest, evidence: Evidence, profile: Profile, verification: Verification, now: datetime
 ) -> Outcome:
     """Tell the end of a reset that went its whole way: completed, or partial with every open thing as a reason."""
-    reasons = (*_open_methods(evidence), *_open_steps(evidence))
+    reasons = (*open_methods(evidence), *open_steps(evidence))
     verified = verification.verified
     evidence = _all_told(evidence)
     if not reasons and not verified:
@@ -116,6 +96,26 @@ def planned(accepted: AcceptedRequest, evidence: Evidence, plan: Plan, now: date
         reasons=_would_do(actions),
         dry_run=True,
     )
+
+
+def covered(accepted: AcceptedRequest, evidence: Evidence, decision: Covered, look: SecondLook) -> Outcome:
+    """Tell which reset covers it; what was registered since, or cannot be listed, is open: partial, never quiet."""
+    by = decision.by
+    stayed = set(by.stayed)
+    reasons: list[Reason] = [_covered_by(by)]
+    for line in _still_in_scope(look.plan):
+        known = (line.type, line.id, line.detail) in stayed
+        evidence = evidence.with_method(line if known else replace(line, error=REGISTERED_SINCE))
+        if not known:
+            reasons.append(Reason(REGISTERED_SINCE, f"{line.type} {line.id} was registered since that reset."))
+    unseen = [type_ for type_ in look.unlisted if (type_, ALL_OF_ITS_TYPE, None) not in stayed]
+    text = "could not be listed, so what was registered since is not known."
+    reasons += [Reason("notPermitted", f"{type_} {text}") for type_ in unseen]
+    status = Status.PARTIAL if len(reasons) > 1 else Status.COVERED
+    if decision.dry_run:
+        status = Status.PLANNED
+    told = _all_told(evidence)
+    return _outcome(accepted, status, look.at, evidence=told, reasons=tuple(reasons), dry_run=decision.dry_run)
 
 
 def refused(
@@ -178,7 +178,7 @@ def failed(accepted: AcceptedRequest, profile: Profile | None, code: str, now: d
         Status.FAILED,
         now,
         evidence=_all_told(evidence),
-        reasons=(reason, *_open_methods(evidence), *_open_steps(evidence)),
+        reasons=(reason, *open_methods(evidence), *open_steps(evidence)),
         dry_run=dry_run,
         follow_ups=name_follow_ups(
             evidence,
@@ -232,9 +232,9 @@ def _outcome(  # noqa: PLR0913 - one field each; the callers above name them
 def _what_was_done(evidence: Evidence) -> tuple[Evidence, tuple[Reason, ...], tuple[Reason, ...]]:
     """Tell of a reset that ends otherwise what became of each method, and what is open if any was removed."""
     if not _removed_something(evidence):
-        return _all_told(evidence), _open_steps(evidence), ()
+        return _all_told(evidence), open_steps(evidence), ()
     follow_ups = name_follow_ups(evidence, methods_removed=True, against_an_intruder=False)
-    return _all_told(evidence), (*_open_methods(evidence), *_open_steps(evidence)), follow_ups
+    return _all_told(evidence), (*open_methods(evidence), *open_steps(evidence)), follow_ups
 
 
 def _all_told(evidence: Evidence) -> Evidence:
@@ -254,6 +254,24 @@ def _as_remaining(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine
     return replace(line, result=MethodResult.REMAINING, error=error or why)
 
 
+def _covered_by(by: Coverage) -> Reason:
+    stayed = f", {len(by.stayed)} methods stayed" if by.stayed else ""
+    undone = f", not done: {', '.join(by.undone)}" if by.undone else ""
+    text = (
+        f"The reset {by.key.request_id} of {by.key.caller} covers it: it ended as {by.status}{stayed}{undone}. "
+        f"It looked last at {by.until.isoformat(timespec='seconds')}. "
+        "What was seen later, as observedAt says, is reset again."
+    )
+    return Reason("coveredBy", text)
+
+
+def _still_in_scope(plan: Plan) -> list[MethodLine]:
+    """Return what would have to go: not a token that was deactivated and whose state Microsoft Graph does not show."""
+    shown = [one for one in plan.removals if one.removal is not Removal.DEACTIVATE or one.method.active is not None]
+    unknown = [line for line in plan.staying if line.result is MethodResult.UNSUPPORTED]
+    return [*(line_of(one.method, MethodResult.REMAINING) for one in shown), *unknown]
+
+
 def _would_do(actions: list[str]) -> tuple[Reason, ...]:
     return tuple(Reason("wouldDo", action) for action in actions)
 
@@ -265,31 +283,3 @@ def _with_steps_in_a_dry_run(evidence: Evidence, steps: tuple[PlannedStep, ...],
         if str(one.step) not in done:
             evidence = evidence.with_step(StepLine(str(one.step), StepResult.SKIPPED, now, one.skipped or "dry run"))
     return evidence
-
-
-def _open_methods(evidence: Evidence) -> tuple[Reason, ...]:
-    reasons = []
-    for line in evidence.methods:
-        why = f": {line.error}" if line.result is MethodResult.NOT_PERMITTED and line.error else ""
-        if line.result is None:
-            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} was not reached."))
-        elif line.id == ALL_OF_ITS_TYPE:
-            reasons.append(Reason("notPermitted", f"{line.type} could not be listed{why}."))
-        elif line.result in _OPEN_METHOD:
-            code, text = _OPEN_METHOD[line.result]
-            reasons.append(Reason(code, f"{line.type} {line.id} {text}{why}."))
-        elif line.error == UNDATED:
-            reasons.append(Reason("undatedKept", f"{line.type} {line.id} has no date of registration and was kept."))
-    return tuple(reasons)
-
-
-def _open_steps(evidence: Evidence) -> tuple[Reason, ...]:
-    reasons = []
-    for line in evidence.steps:
-        if line.result in _OPEN_STEP:
-            code, text = _OPEN_STEP[line.result]
-            said = _UNCONFIRMED.get(line.detail or "") or f"{text}{f': {line.detail}' if line.detail else ''}"
-            reasons.append(Reason(code, f"{line.step} {said}."))
-        elif line.result is StepResult.SKIPPED and line.detail in _OPEN_SKIPS:
-            reasons.append(Reason("stepSkipped", f"{line.step} {_OPEN_SKIPS[line.detail]}."))
-    return tuple(reasons)

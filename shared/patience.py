@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from shared.errors import GraphError, Later, ThrottledError, UnavailableError
+from shared.errors import GraphError, HeldBackError, Later, ThrottledError, UnavailableError
 
 RESUME_MINUTES = (1, 2, 5, 15, 60)  # then hourly
 JITTER = 0.1
 PATIENCE = timedelta(hours=24)
 ALERT_AFTER = timedelta(minutes=15)
+HELD_BACK_JITTER = timedelta(minutes=2)
 LONGEST_WAIT = timedelta(hours=2)  # whatever a Retry-After says
 
 
@@ -18,6 +19,8 @@ def counts_as_attempt(error: Later | GraphError) -> bool:
 
 def next_try_at(error: Later | GraphError, attempts: int, now: datetime, jitter: float) -> datetime:
     """Return when to try again after `attempts` tries; `jitter` from 0 to 1 keeps many requests apart."""
+    if isinstance(error, HeldBackError):  # many wait for the same moment
+        return max(error.at, now) + HELD_BACK_JITTER * jitter
     if isinstance(error, Later) and error.at is not None:
         return max(error.at, now)
     minutes = RESUME_MINUTES[min(max(attempts, 1), len(RESUME_MINUTES)) - 1]

@@ -5,11 +5,13 @@ method or step that trying again may cure leave by exception, after everything e
 those that concern every call (throttling, no token) leave at once.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.errors import (
     BadRequestError,
+    ClaimLostError,
     ConflictError,
     GraphError,
     Later,
@@ -25,31 +27,33 @@ from shared.errors import (
 )
 from shared.evidence import (
     IN_FLIGHT,
+    INTERRUPTED,
     line_for,
     name_the_remaining,
     name_what_is_listed_again,
     note,
     still_to_do,
     with_earlier_pass_replaced,
-    with_removals_ended,
-    with_removals_under_way,
+    with_removal_under_way,
 )
 from shared.logs import log
 from shared.model import (
+    AcceptedRequest,
     Evidence,
     MethodLine,
     Plan,
     PlannedRemoval,
     PlannedStep,
     ReferenceKind,
-    RequestKey,
     StepLine,
     UserReference,
 )
-from shared.outcomes import NOT_VERIFIED, STEPS_OPEN, Verification
-from shared.plan import PASS_MADE_BEFORE, Scope, default_candidates, make_plan
+from shared.outcomes import Verification
+from shared.pause import raise_if_paused
+from shared.plan import Scope, default_candidates, make_plan
 from shared.policy import CLOSES_REGISTRATION_WINDOW
 from shared.ports import Claim, Clock, Directory, Ledger
+from shared.remains import unless_held_back
 from shared.steps import StepTaker
 from shared.vocabulary import AFTER_VERIFYING, MethodId, MethodResult, Removal, Step, StepName, StepResult
 
@@ -75,7 +79,7 @@ class Reset:
     clock: Clock
     steps: StepTaker
     claim: Claim
-    key: RequestKey
+    accepted: AcceptedRequest
     scope: Scope
     deadline_at: datetime
     evidence: Evidence
@@ -94,9 +98,11 @@ class Reset:
             self._raise_the_unfinished()
             for planned in plan.steps:
                 if planned.step.name in AFTER_VERIFYING:
-                    await self._take(self._unless_held_back(planned, verification), wait_for_it=True)
+                    await self._take(
+                        unless_held_back(planned, self.evidence, verified=verification.verified), wait_for_it=True
+                    )
         finally:
-            await self.ledger.write_evidence(self.key, self.evidence)
+            await self._keep_evidence()
         return verification
 
     async def take_instead(self, steps: tuple[PlannedStep, ...]) -> None:
@@ -104,9 +110,9 @@ class Reset:
         try:
             for planned in steps:
                 await self._take(planned)
+            self._raise_the_unfinished()
         finally:
-            await self.ledger.write_evidence(self.key, self.evidence)
-        self._raise_the_unfinished()
+            await self._keep_evidence()
 
     async def _take_first(self, plan: Plan) -> None:
         """Take the steps that come before the methods.
@@ -120,7 +126,10 @@ class Reset:
         for step, error in self.unfinished.items():
             if step.name in CLOSES_REGISTRATION_WINDOW:
                 raise error
-        await self.ledger.write_evidence(self.key, self.evidence)
+
+    async def _keep_evidence(self) -> None:
+        with suppress(ClaimLostError):  # whoever has it now goes on from what was kept before, and reads the directory
+            await self.claim.write_evidence(self.accepted, self.evidence)
 
     def _raise_the_unfinished(self) -> None:
         for error in self.unfinished.values():
@@ -164,18 +173,6 @@ class Reset:
         Parallel deletes of one user have failed silently (graph.md 4). Each pass either removes something or tries
         another default method, so the passes are bounded.
         """
-        self.evidence = with_removals_under_way(self.evidence, pending)
-        if pending:
-            await self.ledger.write_evidence(self.key, self.evidence)
-        try:
-            return await self._remove_in_passes(pending, staying)
-        except (GraphError, Later, LedgerUnavailableError):  # a process that is killed leaves the marks
-            self.evidence = with_removals_ended(self.evidence)
-            raise
-
-    async def _remove_in_passes(
-        self, pending: tuple[PlannedRemoval, ...], staying: tuple[MethodLine, ...]
-    ) -> dict[MethodId, GraphError]:
         curable: dict[MethodId, GraphError] = {}
         untried: list[str] | None = None
         while pending:
@@ -194,7 +191,6 @@ class Reset:
                 if not await self._change_default(untried):
                     break
             pending = tuple(refused)
-        self.evidence = with_removals_ended(self.evidence)
         return curable
 
     async def _try_to_remove(self, planned: PlannedRemoval) -> GraphError | None:
@@ -202,17 +198,16 @@ class Reset:
         line = line_for(self.evidence, planned)
         if line.result is MethodResult.NOT_PERMITTED:
             return None
-        await self._before_a_change()
-        result, error = await self._removed(planned, line)
+        before, self.evidence = self.evidence, with_removal_under_way(self.evidence, planned)
+        try:
+            await self._before_a_change()
+            result, error = await self._removed(planned, line)
+        except (GraphError, Later, LedgerUnavailableError):  # not removed; a process that is killed leaves the mark
+            self.evidence = before
+            raise
         self.evidence = self.evidence.with_method(result)
-        log(
-            "removed" if error is None else "notRemoved",
-            userId=self.evidence.user.id,
-            methodType=result.type,
-            methodId=result.id,
-            result=result.result,
-            code=result.error,
-        )
+        event, user_id = "removed" if error is None else "notRemoved", self.evidence.user.id
+        log(event, userId=user_id, methodType=result.type, methodId=result.id, result=result.result, code=result.error)
         return error
 
     async def _removed(self, planned: PlannedRemoval, line: MethodLine) -> tuple[MethodLine, GraphError | None]:
@@ -251,29 +246,29 @@ class Reset:
         line = next((line for line in self.evidence.steps if line.step == str(planned.step)), None)
         if line and line.result is StepResult.DONE and planned.step.name is not StepName.REVOKE_SESSIONS:
             return
-        await self._before_a_change()
-        self.unfinished.pop(planned.step, None)
-        try:
-            taken = await self.steps.take(planned, self.evidence, self.key)
-        except _CURABLE as error:
-            self.unfinished[planned.step] = error
-            taken = StepLine(str(planned.step), StepResult.FAILED, self.clock.now(), error.code)
+        taken = await self._taken(planned)
         self.evidence = self.evidence.with_step(taken)
         if taken.step == StepName.TEMPORARY_ACCESS_PASS and taken.result is StepResult.DONE:
             self.evidence = with_earlier_pass_replaced(self.evidence)
         if wait_for_it and planned.step in self.unfinished:
             raise self.unfinished[planned.step]
 
-    def _unless_held_back(self, planned: PlannedStep, verification: Verification) -> PlannedStep:
-        """Let nobody in again, by a pass or by enabling, where a way in may still be open to somebody else."""
-        if planned.skipped or planned.step.name is StepName.PER_USER_MFA:
-            return planned
-        if not verification.verified:
-            return replace(planned, skipped=NOT_VERIFIED)
-        others = [line for line in self.evidence.steps if line.step != StepName.ENABLE_ACCOUNT]
-        if planned.step.name is StepName.ENABLE_ACCOUNT and not all(map(_is_behind_us, others)):
-            return replace(planned, skipped=STEPS_OPEN)
-        return planned
+    async def _taken(self, planned: PlannedStep) -> StepLine:
+        """Take it; the ledger knows before that it may have been taken, should the process end."""
+        before = self.evidence
+        if not planned.skipped and all(line.step != str(planned.step) for line in before.steps):
+            under_way = StepLine(str(planned.step), StepResult.FAILED, self.clock.now(), INTERRUPTED)
+            self.evidence = before.with_step(under_way)
+        try:
+            await self._before_a_change()
+            self.unfinished.pop(planned.step, None)
+            return await self.steps.take(planned, before, self.accepted.key)
+        except _CURABLE as error:
+            self.unfinished[planned.step] = error
+            return StepLine(str(planned.step), StepResult.FAILED, self.clock.now(), error.code)
+        except (GraphError, Later, LedgerUnavailableError):  # not taken; a process that is killed leaves the line
+            self.evidence = before
+            raise
 
     async def _confirm_revocation(self) -> StepResult | None:
         """Compare the user's `signInSessionsValidFromDateTime` with before; None when no step revokes sessions."""
@@ -290,11 +285,8 @@ class Reset:
         return line.result
 
     async def _before_a_change(self) -> None:
+        """Confirm that it is still ours to change, with what was done so far kept."""
         if self.clock.now() >= self.deadline_at:
             raise Later("deadline", self.clock.now(), counts=False)
-        await self.claim.confirm()
-
-
-def _is_behind_us(line: StepLine) -> bool:
-    """Whether a step is done, or was by an earlier run of this very request."""
-    return line.result is StepResult.DONE or (line.detail or "").startswith(f"{PASS_MADE_BEFORE}:")
+        await raise_if_paused(self.ledger, self.clock)
+        await self.claim.write_evidence(self.accepted, self.evidence)

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared import outcomes
-from shared.decide import Approval, Refusal, decide
-from shared.errors import ClaimHeldError, GraphError, Later, OperatorError
+from shared.coverage import History, coverage_of, seen_at
+from shared.decide import Approval, Covered, Refusal, decide
+from shared.errors import ClaimHeldError, GraphError, HeldBackError, Later, OperatorError
 from shared.evidence import has_changed_something, note, resumed
 from shared.logs import log
 from shared.lookup import find_user
 from shared.model import (
     AcceptedRequest,
+    Coverage,
     Evidence,
     Outcome,
     PlannedStep,
@@ -21,6 +23,7 @@ from shared.model import (
     User,
     UserReference,
 )
+from shared.pause import ASKED_EVERY, raise_if_paused
 from shared.permissions import listing_needs, missing_roles
 from shared.plan import NOTHING, Scope, Standing, make_plan, make_scope, plan_steps
 from shared.policy import Policy
@@ -34,6 +37,14 @@ _CLAIM_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
+class Ending:
+    """How a request ends, and what its reset covers if it was one."""
+
+    outcome: Outcome
+    coverage: Coverage | None = None
+
+
+@dataclass(frozen=True)
 class Service:
     """Carries out requests under one policy."""
 
@@ -44,25 +55,52 @@ class Service:
     steps: StepTaker
 
     async def handle(self, accepted: AcceptedRequest, deadline_at: datetime) -> Outcome:
-        """Carry one accepted request to its outcome; a second call reads the directory again and converges.
+        """Carry one accepted request to its outcome, kept in the ledger; a second call converges.
 
         A request that has an outcome by the time it is its turn gets that one.
 
-        Raises Later (claim held, deadline near), GraphError (trying again may cure it, or an operator has to act) and
-        LedgerUnavailableError; what was found and done until then is in the ledger.
+        Raises Later (claim held, paused, over the hourly limit, deadline near), GraphError (trying again may cure it,
+        or an operator has to act) and LedgerUnavailableError; what was found and done until then is in the ledger.
         """
         if not accepted.evidence and (gone := self._missing_profile(accepted)):
-            return outcomes.invalid(accepted, (gone,), self.clock.now())
+            return await self._end_as_invalid(accepted, gone)
+        await self._wait_its_turn(accepted)
         user = await self._find_user(accepted)
         if isinstance(user, Problem):
-            return outcomes.invalid(accepted, (user,), self.clock.now())
+            return await self._end_as_invalid(accepted, user)
         async with AsyncExitStack() as stack:
             claim = await self._claim(user.id, stack)
             # Another worker may have held the claim until now: what it left is what counts, of the row and of the user.
             accepted = await self.ledger.read(accepted.key) or accepted
             if accepted.outcome:
                 return accepted.outcome
-            return await self._judge(accepted, user.id, claim, deadline_at)
+            await raise_if_paused(self.ledger, self.clock)
+            ending = await self._judge(accepted, user.id, claim, deadline_at)
+            await claim.end(accepted, ending.outcome, ending.coverage)
+            return ending.outcome
+
+    async def give_up(self, accepted: AcceptedRequest, code: str) -> Outcome:
+        """End a request as failed, whose last obstacle was `code`; what has ended meanwhile keeps its outcome.
+
+        Raises ClaimHeldError while another worker is at it, and LedgerUnavailableError.
+        """
+        profile = self.policy.profiles.get(accepted.request.profile)
+        accepted = await self.ledger.read(accepted.key) or accepted  # another worker may have begun it since
+        if accepted.evidence is None:
+            return await self.ledger.write_outcome(
+                accepted.key, outcomes.failed(accepted, profile, code, self.clock.now())
+            )
+        async with self.ledger.claim(accepted.evidence.user.id) as claim:
+            accepted = await self.ledger.read(accepted.key) or accepted
+            if accepted.outcome:
+                return accepted.outcome
+            outcome = outcomes.failed(accepted, profile, code, self.clock.now())
+            await claim.end(accepted, outcome, None)
+            return outcome
+
+    async def _end_as_invalid(self, accepted: AcceptedRequest, problem: Problem) -> Outcome:
+        outcome = outcomes.invalid(accepted, (problem,), self.clock.now())
+        return await self.ledger.write_outcome(accepted.key, outcome)
 
     def _missing_profile(self, accepted: AcceptedRequest) -> Problem | None:
         """Say so where a new policy has come since; what has begun is ended under the claim only."""
@@ -76,21 +114,24 @@ class Service:
             return accepted.evidence.user
         return await find_user(self.directory, accepted.request)
 
-    async def _judge(self, accepted: AcceptedRequest, user_id: UserId, claim: Claim, deadline_at: datetime) -> Outcome:
+    async def _judge(self, accepted: AcceptedRequest, user_id: UserId, claim: Claim, deadline_at: datetime) -> Ending:
         """Read the user as they are now, decide, and do what was decided."""
         if accepted.evidence and accepted.evidence.user.id != user_id:
             raise Later("rowChanged", self.clock.now(), counts=False)
         if gone := self._missing_profile(accepted):
-            return outcomes.invalid(accepted, (gone,), self.clock.now())
+            return Ending(outcomes.invalid(accepted, (gone,), self.clock.now()))
         reference = UserReference(ReferenceKind.OBJECT_ID, user_id)
         user = await find_user(self.directory, replace(accepted.request, user=reference, also=()))
         if isinstance(user, Problem):
-            return outcomes.invalid(accepted, (user,), self.clock.now())
+            return Ending(outcomes.invalid(accepted, (user,), self.clock.now()))
         fresh = Evidence(user, self.clock.now())
         subject = await self.directory.read_subject(user)
-        match decide(accepted.request, accepted.key.caller, subject, self.policy):
+        history = History(await claim.read_coverages(), seen_at(accepted, self.policy.limits.cooldown))
+        match decide(accepted.request, accepted.key.caller, subject, history, self.policy):
             case Refusal() as refusal:
-                return await self._refuse(accepted, fresh, refusal, claim, deadline_at)
+                return Ending(await self._refuse(accepted, fresh, refusal, claim, deadline_at))
+            case Covered() as covered:
+                return Ending(await self._look_again(accepted, fresh, covered))
             case Approval() as approval:
                 return await self._carry_out(accepted, fresh, approval, claim, deadline_at)
             case decision:
@@ -124,9 +165,22 @@ class Service:
         await reset.take_instead(steps)
         return outcomes.refused(accepted, reset.evidence, reasons, self.clock.now())
 
+    async def _look_again(self, accepted: AcceptedRequest, fresh: Evidence, covered: Covered) -> Outcome:
+        """Change nothing, but look for what was registered since the reset that covers the request."""
+        passes = await self.steps.passes_of(fresh.user.id, covered.by.key)
+        scope = make_scope(covered.profile, accepted.request.selection, passes)
+        listing = await self._list(fresh.user.id, scope)
+        plan, unlisted = make_plan(listing.methods, (), scope), scope.covered(listing.not_permitted)
+        log("covered", requestId=accepted.key.request_id, caller=accepted.key.caller, userId=fresh.user.id)
+        found = fresh
+        if accepted.evidence:  # what it had begun is told as the listing shows it now, in a dry run too
+            found = note(accepted.evidence, plan, unlisted, unseen=listing.not_permitted)
+            covered = replace(covered, dry_run=covered.dry_run and not has_changed_something(accepted.evidence))
+        return outcomes.covered(accepted, found, covered, outcomes.SecondLook(self.clock.now(), plan, unlisted))
+
     async def _carry_out(
         self, accepted: AcceptedRequest, fresh: Evidence, approval: Approval, claim: Claim, deadline_at: datetime
-    ) -> Outcome:
+    ) -> Ending:
         steps, standing = await self._plan_steps(accepted, fresh.user, approval.profile.steps)
         scope = make_scope(approval.profile, accepted.request.selection, standing.our_passes)
         listing = await self._list(fresh.user.id, scope)
@@ -136,11 +190,36 @@ class Service:
         evidence = note(found, plan, scope.covered(listing.not_permitted), unseen=listing.not_permitted)
         # What has begun is finished: half a reset is worse than one that an operator meanwhile wanted to observe only.
         if approval.dry_run and not has_changed_something(found):
-            return outcomes.planned(accepted, evidence, plan, self.clock.now())
-        await self.ledger.write_evidence(accepted.key, evidence)
+            return Ending(outcomes.planned(accepted, evidence, plan, self.clock.now()))
+        if not accepted.evidence:
+            await self._count_start(accepted)
+        await claim.write_evidence(accepted, evidence)
         reset = self._begin(accepted, claim, scope, deadline_at, evidence)
         verification = await reset.perform(plan)
-        return outcomes.carried_out(accepted, reset.evidence, approval.profile, verification, self.clock.now())
+        outcome = outcomes.carried_out(accepted, reset.evidence, approval.profile, verification, self.clock.now())
+        steps_asked, at = approval.profile.steps, verification.at
+        return Ending(outcome, coverage_of(outcome, reset.evidence, scope, steps_asked, at))
+
+    async def _count_start(self, accepted: AcceptedRequest) -> None:
+        """Count a reset that starts; over the caller's hourly limit it waits."""
+        now = self.clock.now()
+        if free_at := await self.ledger.count_start(accepted.key.caller, await self._limit(now), now):
+            raise HeldBackError("hourlyLimit", min(free_at, now + ASKED_EVERY))
+
+    async def _wait_its_turn(self, accepted: AcceptedRequest) -> None:
+        """Hold back what waits for the limit already, before anything else is asked about it.
+
+        It is asked again every few minutes: an operator may raise the limit, and whoever waits need not be at hand the
+        very minute in which one more may start.
+        """
+        if accepted.evidence or accepted.patient_since <= accepted.accepted_at:
+            return
+        now = self.clock.now()
+        if free_at := await self.ledger.may_start_at(accepted.key.caller, await self._limit(now), now):
+            raise HeldBackError("hourlyLimit", min(free_at, now + ASKED_EVERY))
+
+    async def _limit(self, now: datetime) -> int:
+        return (await self.ledger.read_control()).limit(self.policy.limits.resets_per_hour, now)
 
     async def _list(self, user_id: UserId, scope: Scope) -> Listing:
         """List what there is; a profile that removes nothing does not wait for the list with its steps."""
@@ -157,7 +236,7 @@ class Service:
         self, accepted: AcceptedRequest, claim: Claim, scope: Scope, deadline_at: datetime, evidence: Evidence
     ) -> Reset:
         parts = (self.directory, self.ledger, self.clock, self.steps, claim)
-        return Reset(*parts, accepted.key, scope, deadline_at, evidence)
+        return Reset(*parts, accepted, scope, deadline_at, evidence)
 
     async def _plan_steps(
         self, accepted: AcceptedRequest, user: User, steps: tuple[Step, ...]

@@ -11,6 +11,13 @@ from shared.policy import GUID, Policy, parse_policy
 
 _HTTPS_URL = re.compile(r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 _LOOPBACK_URL = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
+# An account with its key, a shared access signature, or a machine's own emulator.
+_STORAGE_CONNECTION = re.compile(
+    r"(?=(.*;)?\s*AccountName=[^;])(.*;)?\s*AccountKey=[^;]"
+    r"|(.*;)?\s*(SharedAccessSignature=[^;]|UseDevelopmentStorage=true)",
+    re.IGNORECASE,
+)
+_SQLITE = "sqlite:///"
 _ENTITY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?")
 _NAMESPACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 # Azure sets these where it runs an app; instances share no disk there.
@@ -23,7 +30,9 @@ class Settings:
 
     policy: Policy
     graph_url: str
-    ledger_path: Path
+    ledger_path: Path | None
+    ledger_account: str | None
+    ledger_connection: "Secret | None"
     request_queue: str
     rejected_queue: str
     outcome_topic: str
@@ -53,7 +62,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     policy = reader.read_policy()
     settings = {
         "graph_url": reader.read_graph_url(),
-        "ledger_path": reader.read_ledger_path(),
+        **reader.read_ledger(),
         "request_queue": reader.read_entity("REQUEST_QUEUE", "mfa-reset-requests"),
         "rejected_queue": reader.read_entity("REJECTED_QUEUE", "mfa-reset-rejected"),
         "outcome_topic": reader.read_entity("OUTCOME_TOPIC", "mfa-reset-outcomes"),
@@ -103,16 +112,27 @@ class _Reader:
             self.problems.append("KEY_VAULT_URL is not set, and the policy makes Temporary Access Passes")
         return url or None
 
-    def read_ledger_path(self) -> Path:
+    def read_ledger(self) -> dict[str, Path | str | Secret | None]:
+        """Read which of the three it is: a file, an account for our identity, or a connection string."""
         url = self.text("LEDGER_URL")
-        path = url.removeprefix("sqlite:///")
+        found: dict[str, Path | str | Secret | None]
+        found = {"ledger_path": None, "ledger_account": None, "ledger_connection": None}
         if not url:
             self.problems.append("LEDGER_URL is not set")
-        elif not url.startswith("sqlite:///") or not path:
-            self.problems.append("LEDGER_URL must be sqlite:///path: this version has no other ledger yet")
+        elif _HTTPS_URL.fullmatch(url.rstrip("/")):
+            found["ledger_account"] = url.rstrip("/")
+        elif _STORAGE_CONNECTION.match(url):
+            found["ledger_connection"] = Secret(url)
+        elif not url.startswith(_SQLITE) or url == _SQLITE:
+            self.problems.append(
+                "LEDGER_URL must be https://<account>.table.core.windows.net, a storage connection string or "
+                "sqlite:///path"
+            )
         elif any(self.environment.get(name) for name in _AZURE_ONLY):
             self.problems.append("LEDGER_URL must not be sqlite:///… on Azure, where instances share no disk")
-        return Path(path)
+        else:
+            found["ledger_path"] = Path(url.removeprefix(_SQLITE))
+        return found
 
     def read_entity(self, name: str, default: str) -> str:
         value = self.text(name) or default

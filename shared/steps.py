@@ -63,9 +63,11 @@ class StepTaker:
             await self.ledger.forget(user.id, DISABLED_BY_US)
             disabled_by_us = False
         made = await self.ledger.recall(user.id, _pass_mark(key))
-        method_id, _ = _read_pass(made or "")
-        ours = frozenset({method_id}) if method_id else frozenset()
-        return Standing(user, sign_in, disabled_by_us, pass_made=made is not None, our_passes=ours)
+        return Standing(user, sign_in, disabled_by_us, pass_made=made is not None, our_passes=_our_passes(made))
+
+    async def passes_of(self, user_id: UserId, key: RequestKey) -> frozenset[MethodId]:
+        """Return the Temporary Access Pass that a request has made, if it has."""
+        return _our_passes(await self.ledger.recall(user_id, _pass_mark(key)))
 
     async def take(self, planned: PlannedStep, evidence: Evidence, key: RequestKey) -> StepLine:
         """Take one step; what cannot be done for good becomes its result.
@@ -213,6 +215,11 @@ def make_password() -> str:
 
 def _pass_mark(key: RequestKey) -> Mark:
     return Mark(f"pass:{key}")
+
+
+def _our_passes(mark: str | None) -> frozenset[MethodId]:
+    method_id, _ = _read_pass(mark or "")
+    return frozenset({method_id}) if method_id else frozenset()
 
 
 def _read_pass(text: str) -> tuple[MethodId | None, str | None]:

@@ -116,7 +116,7 @@ def an_accepted_request(
     """Make a request that the ledger holds."""
     request = request or a_request()
     key = RequestKey(caller, request.request_id)
-    return AcceptedRequest(key, "f" * 64, request, Source.QUEUE, NOW, NOW, **fields)
+    return AcceptedRequest(key, "f" * 64, request, Source.QUEUE, NOW, NOW, NOW, NOW, **fields)
 
 
 def a_method(

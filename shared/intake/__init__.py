@@ -7,12 +7,19 @@ an object field by field and gathers what is wrong; `identifiers`, `request_ids`
 
 from shared.intake.envelope import Envelope, Item
 from shared.intake.reading import parse_resume, read_body
-from shared.intake.request_ids import fingerprint, parse_request_id, parse_stored_request_id, queue_parent_id
+from shared.intake.request_ids import (
+    fingerprint,
+    parent_of,
+    parse_request_id,
+    parse_stored_request_id,
+    queue_parent_id,
+)
 
 __all__ = [
     "Envelope",
     "Item",
     "fingerprint",
+    "parent_of",
     "parse_request_id",
     "parse_resume",
     "parse_stored_request_id",

@@ -13,6 +13,7 @@ MAX_LENGTH = 100
 MAX_STORED_LENGTH = 200  # a derived id is its parent and 17 characters
 
 _ALPHABET = re.compile(r"[A-Za-z0-9._:-]+")
+_DERIVED = re.compile(r"(.+)\.[A-Z2-7]{16}")
 _DOTS = frozenset({".", ".."})  # an address would swallow them
 _DERIVED_BYTES = 10  # 16 characters of base32
 
@@ -40,6 +41,12 @@ def queue_parent_id(message_id: str | None, sequence_number: int) -> RequestId:
 def derive_request_id(parent: RequestId, user: UserReference) -> RequestId:
     """Return parent, dot, 16 base32 characters of the user's hash: one parent may serve several users."""
     return RequestId(f"{parent}.{base64.b32encode(_digest(user.value)[:_DERIVED_BYTES]).decode()}")
+
+
+def parent_of(request_id: RequestId) -> RequestId | None:
+    """Return what an id was derived from, if it looks derived: a sender may choose such an id too."""
+    found = _DERIVED.fullmatch(request_id)
+    return RequestId(found[1]) if found else None
 
 
 def fingerprint(request: ResetRequest) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from shared.errors import LedgerUnavailableError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x6D666172  # "mfar": tells our file from another program's
 SCHEMA = (
     "PRAGMA journal_mode = WAL",  # the file remembers it
@@ -25,6 +25,9 @@ SCHEMA = (
         source TEXT NOT NULL,
         accepted_at TEXT NOT NULL,
         first_enqueued_at TEXT NOT NULL,
+        due_at TEXT NOT NULL,
+        patient_since TEXT NOT NULL,
+        run INTEGER NOT NULL,
         attempts INTEGER NOT NULL,
         request TEXT NOT NULL,
         evidence TEXT,
@@ -34,12 +37,29 @@ SCHEMA = (
     ) STRICT
     """,
     "CREATE INDEX requests_by_id ON requests (request_id, accepted_at)",
+    "CREATE INDEX requests_open ON requests (due_at) WHERE NOT (outcome IS NOT NULL AND reported)",
     "CREATE TABLE claims (user_id TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, until TEXT NOT NULL) STRICT",
     """
     CREATE TABLE marks (
-        user_id TEXT NOT NULL, mark TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (user_id, mark)
+        user_id TEXT NOT NULL, written_at TEXT NOT NULL, mark TEXT NOT NULL, text TEXT NOT NULL,
+        PRIMARY KEY (user_id, mark)
     ) STRICT
     """,
+    """
+    CREATE TABLE coverages (user_id TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL, written_at TEXT NOT NULL) STRICT
+    """,
+    """
+    CREATE TABLE children (
+        place INTEGER PRIMARY KEY, caller TEXT NOT NULL, parent TEXT NOT NULL, request_id TEXT NOT NULL,
+        UNIQUE (caller, parent, request_id)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE starts (
+        caller TEXT NOT NULL, minute INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (caller, minute)
+    ) STRICT
+    """,
+    "CREATE TABLE control (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL) STRICT",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )

@@ -8,6 +8,7 @@ from typing import NoReturn, Protocol, Self
 from uuid import uuid4
 
 from shared.errors import ClaimLostError, LedgerUnavailableError
+from shared.model import AcceptedRequest, Coverage, Evidence, Outcome
 from shared.vocabulary import UserId
 
 CLAIM_LASTS = timedelta(seconds=60)
@@ -33,6 +34,20 @@ class ClaimStore(Protocol):
         """Remove the row where it names `holder`; else, and on a second call, change nothing."""
         ...
 
+    async def write_evidence(self, user_id: UserId, holder: str, accepted: AcceptedRequest, evidence: Evidence) -> None:
+        """Do as `renew` does, and keep the evidence, in one step."""
+        ...
+
+    async def read_coverages(self, user_id: UserId) -> tuple[Coverage, ...]:
+        """Return what the last resets of the user cover, the newest first."""
+        ...
+
+    async def end(
+        self, user_id: UserId, holder: str, accepted: AcceptedRequest, outcome: Outcome, coverage: Coverage | None
+    ) -> None:
+        """Keep outcome and coverage and remove the row where it names `holder`, in one step; else ClaimLostError."""
+        ...
+
 
 class HeldClaim:
     """The claim of one holder on one user, for one `async with`; a `shared.ports.Claim`.
@@ -48,6 +63,7 @@ class HeldClaim:
         self._user_id = user_id
         self._renew_every_seconds = renew_every_seconds
         self._holder = uuid4().hex
+        self._turn = asyncio.Lock()  # what this holder asks of the store, one after the other
 
     async def __aenter__(self) -> Self:
         try:
@@ -67,12 +83,34 @@ class HeldClaim:
 
     async def confirm(self) -> None:
         """Renew it; raise ClaimLostError when another worker has it now, or had it since."""
-        if self._renewals.done() and not self._renewals.cancelled():
-            self._renewals.result()
+        self._raise_what_ended_the_renewals()
         await self._renew()
 
+    async def write_evidence(self, accepted: AcceptedRequest, evidence: Evidence) -> None:
+        """Renew it, and keep what was found and done so far, in one step; a second call replaces the evidence."""
+        self._raise_what_ended_the_renewals()
+        async with self._turn:
+            await self._store.write_evidence(self._user_id, self._holder, accepted, evidence)
+
+    async def read_coverages(self) -> tuple[Coverage, ...]:
+        """Return what the last resets of this user cover, the newest first, ten at most."""
+        await self.confirm()
+        return await self._store.read_coverages(self._user_id)
+
+    async def end(self, accepted: AcceptedRequest, outcome: Outcome, coverage: Coverage | None) -> None:
+        """Keep how it ended, not reported yet, and what that covers, and give the claim back, in one step."""
+        self._raise_what_ended_the_renewals()
+        self._renewals.cancel()  # one that is under way would find the claim gone
+        async with self._turn:
+            await self._store.end(self._user_id, self._holder, accepted, outcome, coverage)
+
+    def _raise_what_ended_the_renewals(self) -> None:
+        if self._renewals.done() and not self._renewals.cancelled():
+            self._renewals.result()
+
     async def _renew(self) -> None:
-        await self._store.renew(self._user_id, self._holder)
+        async with self._turn:
+            await self._store.renew(self._user_id, self._holder)
 
     async def _renew_until_lost(self) -> NoReturn:
         while True:

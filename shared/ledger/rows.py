@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from shared.errors import LedgerUnavailableError
-from shared.model import AcceptedRequest, Evidence, Outcome, RequestKey, ResetRequest
+from shared.model import AcceptedRequest, Control, Coverage, Evidence, Outcome, RequestKey, ResetRequest
 from shared.vocabulary import Caller, RequestId, Source
 
 # `| None`, which no row holds: pydantic takes a configuration, and hands it down to every field, only where the
@@ -21,6 +21,11 @@ _CONFIG = ConfigDict(extra="forbid", strict=True, defer_build=True)
 _REQUESTS: TypeAdapter[ResetRequest | None] = TypeAdapter(ResetRequest | None, config=_CONFIG)
 _EVIDENCE: TypeAdapter[Evidence | None] = TypeAdapter(Evidence | None, config=_CONFIG)
 _OUTCOMES: TypeAdapter[Outcome | None] = TypeAdapter(Outcome | None, config=_CONFIG)
+_COVERAGES: TypeAdapter[tuple[Coverage, ...] | None] = TypeAdapter(tuple[Coverage, ...] | None, config=_CONFIG)
+_CONTROLS: TypeAdapter[Control | None] = TypeAdapter(Control | None, config=_CONFIG)
+
+
+MAX_COVERAGES = 10
 
 
 class UnreadableRowError(LedgerUnavailableError):
@@ -37,6 +42,9 @@ class RequestRow:
     source: str
     accepted_at: str
     first_enqueued_at: str
+    due_at: str
+    patient_since: str
+    run: int
     attempts: int
     request: str
     evidence: str | None
@@ -56,6 +64,9 @@ def to_row(accepted: AcceptedRequest) -> RequestRow:
         source=accepted.source.value,
         accepted_at=to_time_text(accepted.accepted_at),
         first_enqueued_at=to_time_text(accepted.first_enqueued_at),
+        due_at=to_time_text(accepted.due_at),
+        patient_since=to_time_text(accepted.patient_since),
+        run=accepted.run,
         attempts=accepted.attempts,
         request=request_to_json(accepted.request),
         evidence=None if accepted.evidence is None else evidence_to_json(accepted.evidence),
@@ -73,9 +84,12 @@ def from_row(row: RequestRow) -> AcceptedRequest:
         source=_read_source(row.source),
         accepted_at=from_time_text(row.accepted_at),
         first_enqueued_at=from_time_text(row.first_enqueued_at),
+        due_at=from_time_text(row.due_at),
+        patient_since=from_time_text(row.patient_since),
+        run=row.run,
         attempts=row.attempts,
         evidence=None if row.evidence is None else _from_json(_EVIDENCE, row.evidence),
-        outcome=None if row.outcome is None else _from_json(_OUTCOMES, row.outcome),
+        outcome=None if row.outcome is None else outcome_from_json(row.outcome),
         reported=row.reported,
     )
 
@@ -93,6 +107,36 @@ def evidence_to_json(evidence: Evidence) -> str:
 def outcome_to_json(outcome: Outcome) -> str:
     """Write an outcome as JSON; raise ValueError as `to_row` does."""
     return _to_json(_OUTCOMES, outcome)
+
+
+def outcome_from_json(text: str) -> Outcome:
+    """Read what `outcome_to_json` wrote; raise UnreadableRowError where it is something else."""
+    return _from_json(_OUTCOMES, text)
+
+
+def coverages_to_json(coverages: tuple[Coverage, ...]) -> str:
+    """Write what a user's resets cover as JSON; raise ValueError as `to_row` does."""
+    return _to_json(_COVERAGES, coverages)
+
+
+def coverages_from_json(text: str | None) -> tuple[Coverage, ...]:
+    """Read what `coverages_to_json` wrote, nothing of nothing; raise UnreadableRowError where it is something else."""
+    return () if text is None else _from_json(_COVERAGES, text)
+
+
+def with_coverage(coverages: tuple[Coverage, ...], coverage: Coverage | None) -> tuple[Coverage, ...]:
+    """Put one more first, and leave the oldest out where there are too many."""
+    return coverages if coverage is None else (coverage, *coverages)[:MAX_COVERAGES]
+
+
+def control_to_json(control: Control) -> str:
+    """Write what an operator has set as JSON; raise ValueError as `to_row` does."""
+    return _to_json(_CONTROLS, control)
+
+
+def control_from_json(text: str | None) -> Control:
+    """Read what `control_to_json` wrote, an empty one of nothing; raise UnreadableRowError for something else."""
+    return Control() if text is None else _from_json(_CONTROLS, text)
 
 
 def to_time_text(at: datetime) -> str:

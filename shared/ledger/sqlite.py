@@ -1,76 +1,100 @@
 """The embedded ledger: one SQLite file, for the processes of one machine."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
+from shared.errors import LedgerUnavailableError
 from shared.ledger.database import Database
-from shared.ledger.holding import CLAIM_LASTS, RENEW_EVERY_SECONDS, HeldClaim
+from shared.ledger.holding import RENEW_EVERY_SECONDS, HeldClaim
+from shared.ledger.limits import free_at, minute_of, oldest_that_counts
 from shared.ledger.rows import (
     RequestRow,
-    evidence_to_json,
+    control_from_json,
+    control_to_json,
     from_row,
-    from_time_text,
+    outcome_from_json,
     outcome_to_json,
     to_row,
     to_time_text,
 )
-from shared.model import AcceptedRequest, Evidence, Outcome, RequestKey
+from shared.ledger.sqlite_claims import SqliteClaims
+from shared.model import AcceptedRequest, Control, Outcome, RequestKey
 from shared.ports import Clock
-from shared.vocabulary import Mark, RequestId, UserId
+from shared.vocabulary import Caller, Mark, RequestId, UserId
 
-_INSERT_NEW = """
-    INSERT INTO requests VALUES (:caller, :request_id, :fingerprint, :source, :accepted_at, :first_enqueued_at,
-        :attempts, :request, :evidence, :outcome, :reported)
-    ON CONFLICT (caller, request_id) DO NOTHING
-"""
-_INSERT_OR_REPLACE = """
-    INSERT INTO requests VALUES (:caller, :request_id, :fingerprint, :source, :accepted_at, :first_enqueued_at,
-        :attempts, :request, :evidence, :outcome, :reported)
-    ON CONFLICT (caller, request_id) DO UPDATE SET fingerprint = excluded.fingerprint, source = excluded.source,
-        accepted_at = excluded.accepted_at, first_enqueued_at = excluded.first_enqueued_at,
-        attempts = excluded.attempts, request = excluded.request, evidence = excluded.evidence,
-        outcome = excluded.outcome, reported = excluded.reported
-"""
-_SELECT_KEY = """
-    SELECT caller, request_id, fingerprint, source, accepted_at, first_enqueued_at, attempts, request, evidence,
-        outcome, reported
-    FROM requests WHERE caller = ? AND request_id = ?
-"""
-_SELECT_LAST = """
-    SELECT caller, request_id, fingerprint, source, accepted_at, first_enqueued_at, attempts, request, evidence,
-        outcome, reported
-    FROM requests WHERE request_id = ? ORDER BY accepted_at DESC, rowid DESC LIMIT 1
-"""
+_COLUMNS = [field.name for field in fields(RequestRow)]
+_INSERT = f"""
+    INSERT INTO requests ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
+"""  # noqa: S608 - names of our own columns
+_INSERT_NEW = f"{_INSERT} ON CONFLICT (caller, request_id) DO NOTHING"
+_REPLACE = f"""
+    UPDATE requests SET {", ".join(f"{name} = :{name}" for name in _COLUMNS)}
+    WHERE caller = :caller AND request_id = :request_id AND run = :run - 1
+"""  # noqa: S608 - as above
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM requests"  # noqa: S608 - as above
+_SELECT_KEY = f"{_SELECT} WHERE caller = ? AND request_id = ?"
+_SELECT_LAST = f"{_SELECT} WHERE request_id = ? ORDER BY accepted_at DESC, rowid DESC LIMIT 1"
 _COUNT_ATTEMPT = """
     UPDATE requests SET attempts = attempts + 1 WHERE caller = ? AND request_id = ? RETURNING attempts
 """
-_SET_EVIDENCE = "UPDATE requests SET evidence = ? WHERE caller = ? AND request_id = ? RETURNING attempts"
-_SET_OUTCOME = "UPDATE requests SET outcome = ?, reported = 0 WHERE caller = ? AND request_id = ? RETURNING attempts"
-_SET_REPORTED = "UPDATE requests SET reported = 1 WHERE caller = ? AND request_id = ? RETURNING attempts"
+_EXPECT = """
+    UPDATE requests SET due_at = ?, patient_since = coalesce(?, patient_since) WHERE caller = ? AND request_id = ?
+    RETURNING attempts
+"""
+_SET_OUTCOME = """
+    UPDATE requests SET outcome = ?, reported = 0 WHERE caller = ? AND request_id = ? AND outcome IS NULL
+"""
+_SET_REPORTED = """
+    UPDATE requests SET reported = reported OR run = ? WHERE caller = ? AND request_id = ? RETURNING attempts
+"""
+_SELECT_UNFINISHED = """
+    SELECT caller, request_id FROM requests WHERE NOT (outcome IS NOT NULL AND reported) AND due_at < ?
+    ORDER BY due_at LIMIT ?
+"""
 
-_REMEMBER = "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (user_id, mark) DO UPDATE SET text = excluded.text"
+_ADD_CHILD = "INSERT INTO children (caller, parent, request_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_SELECT_CHILDREN = "SELECT caller, request_id FROM children WHERE parent = ? ORDER BY place"
+
+_FORGET_STARTS = "DELETE FROM starts WHERE minute < ?"
+_SELECT_STARTS = "SELECT minute, number FROM starts WHERE caller = ?"
+_COUNT_START = """
+    INSERT INTO starts VALUES (?, ?, 1) ON CONFLICT (caller, minute) DO UPDATE SET number = number + 1
+"""
+
+_SELECT_CONTROL = "SELECT text FROM control"
+_SET_CONTROL = "INSERT INTO control VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET text = excluded.text"
+
+_REMEMBER = """
+    INSERT INTO marks VALUES (:user_id, :at, :mark, :text)
+    ON CONFLICT (user_id, mark) DO UPDATE SET text = excluded.text, written_at = excluded.written_at
+"""
 _RECALL = "SELECT text FROM marks WHERE user_id = ? AND mark = ?"
 _FORGET = "DELETE FROM marks WHERE user_id = ? AND mark = ?"
 
-_ACQUIRE = """
-    INSERT INTO claims VALUES (:user_id, :holder, :until)
-    ON CONFLICT (user_id) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE until <= :now
+_PURGE = (
+    "DELETE FROM marks WHERE written_at < :before",
+    "DELETE FROM coverages WHERE written_at < :before",
+    """
+    DELETE FROM children WHERE (caller, request_id) NOT IN (SELECT caller, request_id FROM requests)
+    """,
+)
+_PURGE_REQUESTS = """
+    DELETE FROM requests WHERE rowid IN (
+        SELECT rowid FROM requests WHERE accepted_at < :before AND outcome IS NOT NULL AND reported LIMIT :limit
+    )
 """
-_SELECT_CLAIM = "SELECT holder, until FROM claims WHERE user_id = ?"
-_RENEW = "UPDATE claims SET until = ? WHERE user_id = ? AND holder = ?"
-_RELEASE = "DELETE FROM claims WHERE user_id = ? AND holder = ?"
 
 
 class SqliteLedger:
     """`shared.ports.Ledger` in the file at `path`, which is created at first use.
 
     Its own clock, by which claims expire, is `clock`: `now` is called from another thread. Processes that share the
-    file must agree on the time. Where another process keeps the file locked for `lock_timeout_seconds`, and where a
-    method is given a key that the file does not hold, it raises LedgerUnavailableError.
+    file must agree on the time. Where another process keeps the file locked for `lock_timeout_seconds`, it raises
+    LedgerUnavailableError.
     """
 
     def __init__(
@@ -82,18 +106,13 @@ class SqliteLedger:
         lock_timeout_seconds: float = 5.0,
     ) -> None:
         self._database = Database(path, lock_timeout_seconds)
+        self._clock = clock
         self._claims = SqliteClaims(self._database, clock)
         self._renew_every_seconds = renew_every_seconds
 
     async def accept(self, offered: AcceptedRequest) -> AcceptedRequest:
         """Keep `offered`, or return what is kept already under its key (a second call does that), in one step."""
-        row = to_row(offered)
-
-        def insert_or_select(connection: Connection) -> RequestRow:
-            connection.execute(_INSERT_NEW, asdict(row))
-            return _row(connection.execute(_SELECT_KEY, (row.caller, row.request_id)).fetchone())
-
-        return from_row(await self._database.write(insert_or_select))
+        return from_row(await self._write_and_select(_INSERT_NEW, to_row(offered)))
 
     async def read(self, key: RequestKey) -> AcceptedRequest | None:
         """Return what is kept under `key`, with evidence and outcome; None when there is nothing."""
@@ -103,37 +122,98 @@ class SqliteLedger:
         """Return the request of that id that was accepted last, whoever asked for it; None when there is none."""
         return await self._select(_SELECT_LAST, (request_id,))
 
-    async def restart(self, offered: AcceptedRequest) -> AcceptedRequest:
-        """Replace what is kept under the key by `offered`: no evidence, no outcome, no attempts. Return it."""
-        fresh = replace(offered, attempts=0, evidence=None, outcome=None, reported=False)
-        row = to_row(fresh)
-        await self._database.write(lambda connection: connection.execute(_INSERT_OR_REPLACE, asdict(row)))
-        return fresh
+    async def restart(self, offered: AcceptedRequest, ended: AcceptedRequest) -> AcceptedRequest:
+        """Replace the run that `ended` by a fresh one; return what is kept now: another worker may be faster."""
+        fresh = replace(offered, run=ended.run + 1, attempts=0, evidence=None, outcome=None, reported=False)
+        return from_row(await self._write_and_select(_REPLACE, to_row(fresh)))
 
     async def count_attempt(self, key: RequestKey) -> int:
         """Add one to the attempts and return their number. A second call counts again."""
         return await self._update(_COUNT_ATTEMPT, (key.caller, key.request_id))
 
-    async def write_evidence(self, key: RequestKey, evidence: Evidence) -> None:
-        """Keep what was found and done so far; a second call replaces it."""
-        await self._update(_SET_EVIDENCE, (evidence_to_json(evidence), key.caller, key.request_id))
+    async def expect(self, key: RequestKey, at: datetime, *, patient_since: datetime | None = None) -> None:
+        """Remember when it will be taken up next, and since when patience counts; a second call replaces both."""
+        since = to_time_text(patient_since) if patient_since else None
+        await self._update(_EXPECT, (to_time_text(at), since, key.caller, key.request_id))
 
-    async def write_outcome(self, key: RequestKey, outcome: Outcome) -> None:
-        """Keep how it ended, not reported yet; a second call replaces it."""
-        await self._update(_SET_OUTCOME, (outcome_to_json(outcome), key.caller, key.request_id))
+    async def write_outcome(self, key: RequestKey, outcome: Outcome) -> Outcome:
+        """Keep how a request without a claim ended, unless that is kept already; return what is."""
+        text = outcome_to_json(outcome)
 
-    async def mark_reported(self, key: RequestKey) -> None:
-        """Remember that everybody who is told has been told how it ended; a second call changes nothing."""
-        await self._update(_SET_REPORTED, (key.caller, key.request_id))
+        def write_once(connection: Connection) -> str:
+            connection.execute(_SET_OUTCOME, (text, key.caller, key.request_id))
+            return _row(connection.execute(_SELECT_KEY, (key.caller, key.request_id)).fetchone()).outcome or text
+
+        return outcome_from_json(await self._database.write(write_once))
+
+    async def mark_reported(self, key: RequestKey, run: int) -> None:
+        """Remember that everybody who is told has been told how that run ended; a second call changes nothing."""
+        await self._update(_SET_REPORTED, (run, key.caller, key.request_id))
+
+    async def unfinished(self, due_before: datetime, limit: int) -> tuple[RequestKey, ...]:
+        """Return up to `limit` requests that were due earlier than that and have not ended, or were not reported."""
+        return _keys(await self._fetch_all(_SELECT_UNFINISHED, (to_time_text(due_before), limit)))
+
+    # --- What concerns more than one request --------------------------------------------------------------------
+
+    async def add_children(self, parent: RequestKey, children: tuple[RequestId, ...]) -> None:
+        """Remember which requests of the same caller one body was split into; a second call adds what is new."""
+        rows = [(parent.caller, parent.request_id, child) for child in children]
+        await self._database.write(lambda connection: connection.executemany(_ADD_CHILD, rows))
+
+    async def find_children(self, parent: RequestId) -> tuple[RequestKey, ...]:
+        """Return the children of every parent of that id, whoever asked, in the order in which they were added."""
+        return _keys(await self._fetch_all(_SELECT_CHILDREN, (parent,)))
+
+    async def count_start(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
+        """Count one more reset of this caller that starts and return None, or return when one more may start."""
+
+        def count_unless_full(connection: Connection) -> datetime | None:
+            connection.execute(_FORGET_STARTS, (oldest_that_counts(now),))
+            at = free_at(dict(connection.execute(_SELECT_STARTS, (caller,)).fetchall()), limit, now)
+            if at is None:
+                connection.execute(_COUNT_START, (caller, minute_of(now)))
+            return at
+
+        return await self._database.write(count_unless_full)
+
+    async def may_start_at(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
+        """Return when one more reset may start; None when it may now. Counts nothing."""
+        return free_at(dict(await self._fetch_all(_SELECT_STARTS, (caller,))), limit, now)
+
+    async def read_control(self) -> Control:
+        """Return what the operator has set; an empty one where nothing is."""
+        found = await self._fetch_all(_SELECT_CONTROL, ())
+        return control_from_json(str(found[0][0]) if found else None)
+
+    async def write_control(self, control: Control) -> None:
+        """Replace it."""
+        text = control_to_json(control)
+        await self._database.write(lambda connection: connection.execute(_SET_CONTROL, (text,)))
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Forget requests accepted before that, with all that hangs on them, `limit` at most; return how many."""
+        values = {"before": to_time_text(before), "limit": limit}
+
+        def delete(connection: Connection) -> int:
+            number = connection.execute(_PURGE_REQUESTS, values).rowcount
+            for statement in _PURGE:
+                connection.execute(statement, values)
+            return number
+
+        return await self._database.write(delete)
+
+    # --- What concerns one user ---------------------------------------------------------------------------------
 
     async def remember(self, user_id: UserId, mark: Mark, text: str) -> None:
         """Keep what later requests have to know of what was done to a user; a second call replaces the text."""
-        await self._database.write(lambda connection: connection.execute(_REMEMBER, (user_id, mark, text)))
+        row = {"user_id": user_id, "mark": mark, "text": text, "at": to_time_text(self._clock.now())}
+        await self._database.write(lambda connection: connection.execute(_REMEMBER, row))
 
     async def recall(self, user_id: UserId, mark: Mark) -> str | None:
         """Return what is kept under `mark`; None when there is nothing."""
-        found = await self._database.read(lambda connection: connection.execute(_RECALL, (user_id, mark)).fetchone())
-        return None if found is None else str(found[0])
+        found = await self._fetch_all(_RECALL, (user_id, mark))
+        return str(found[0][0]) if found else None
 
     async def forget(self, user_id: UserId, mark: Mark) -> None:
         """Keep it no longer; a second call changes nothing."""
@@ -147,11 +227,23 @@ class SqliteLedger:
         """Close the file; nothing is called afterwards."""
         await self._database.close()
 
-    async def _select(self, query: str, values: Sequence[str]) -> AcceptedRequest | None:
-        found = await self._database.read(lambda connection: connection.execute(query, values).fetchone())
-        return None if found is None else from_row(_row(found))
+    # --- The file -----------------------------------------------------------------------------------------------
 
-    async def _update(self, statement: str, values: Sequence[str]) -> int:
+    async def _fetch_all(self, query: str, values: Sequence[str | int]) -> list[Any]:
+        return await self._database.read(lambda connection: connection.execute(query, values).fetchall())
+
+    async def _select(self, query: str, values: Sequence[str]) -> AcceptedRequest | None:
+        found = await self._fetch_all(query, values)
+        return from_row(_row(found[0])) if found else None
+
+    async def _write_and_select(self, statement: str, row: RequestRow) -> RequestRow:
+        def write(connection: Connection) -> RequestRow:
+            connection.execute(statement, asdict(row))
+            return _row(connection.execute(_SELECT_KEY, (row.caller, row.request_id)).fetchone())
+
+        return await self._database.write(write)
+
+    async def _update(self, statement: str, values: Sequence[str | int | None]) -> int:
         # `fetchall`, not `fetchone`: a statement that returns rows is finished once all of them are fetched.
         updated = await self._database.write(lambda connection: connection.execute(statement, values).fetchall())
         if not updated:
@@ -160,41 +252,11 @@ class SqliteLedger:
         return int(attempts)
 
 
-def _row(found: Sequence[Any]) -> RequestRow:
+def _keys(found: list[Any]) -> tuple[RequestKey, ...]:
+    return tuple(RequestKey(Caller(caller), RequestId(request_id)) for caller, request_id in found)
+
+
+def _row(found: Sequence[Any] | None) -> RequestRow:
+    if found is None:
+        raise LedgerUnavailableError("The ledger holds no request under this key.")
     return replace(RequestRow(*found), reported=bool(found[-1]))
-
-
-class SqliteClaims:
-    """`shared.ledger.holding.ClaimStore`: the time is read once the file is locked, so no wait makes it old."""
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-
-    async def acquire(self, user_id: UserId, holder: str) -> None:
-        """Write `holder` where there is no row or an expired one; else raise ClaimHeldError."""
-
-        def insert_or_replace(connection: Connection) -> tuple[str, str]:
-            now = self._clock.now()
-            times = {"until": to_time_text(now + CLAIM_LASTS), "now": to_time_text(now)}
-            connection.execute(_ACQUIRE, {"user_id": user_id, "holder": holder, **times})
-            kept: tuple[str, str] = connection.execute(_SELECT_CLAIM, (user_id,)).fetchone()
-            return kept
-
-        kept_holder, until = await self._database.write(insert_or_replace)
-        if kept_holder != holder:
-            raise ClaimHeldError(from_time_text(until))
-
-    async def renew(self, user_id: UserId, holder: str) -> None:
-        """Make it last from now where the row names `holder`, expired or not; else raise ClaimLostError."""
-
-        def update(connection: Connection) -> int:
-            until = to_time_text(self._clock.now() + CLAIM_LASTS)
-            return connection.execute(_RENEW, (until, user_id, holder)).rowcount
-
-        if not await self._database.write(update):
-            raise ClaimLostError
-
-    async def release(self, user_id: UserId, holder: str) -> None:
-        """Remove the row where it names `holder`; else, and on a second call, change nothing."""
-        await self._database.write(lambda connection: connection.execute(_RELEASE, (user_id, holder)))

@@ -1,6 +1,7 @@
 """The frozen values that everything speaks in."""
 
 from shared.model.directory import Group, Method, RoleHolding, SignIn, Subject, User
+from shared.model.history import Control, Coverage
 from shared.model.record import (
     AcceptedRequest,
     Evidence,
@@ -26,6 +27,8 @@ from shared.model.requests import (
 
 __all__ = [
     "AcceptedRequest",
+    "Control",
+    "Coverage",
     "Evidence",
     "Group",
     "Incident",

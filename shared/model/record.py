@@ -133,7 +133,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class AcceptedRequest:
-    """A request that the ledger holds: from here on it ends somewhere visible."""
+    """A request that the ledger holds: from here on it ends somewhere visible.
+
+    `run` counts how often it was asked for again after an outcome. Something will take it up by `due_at`, and what
+    comes a good deal earlier is superseded; patience counts from `patient_since`.
+    """
 
     key: RequestKey
     fingerprint: str
@@ -141,6 +145,9 @@ class AcceptedRequest:
     source: Source
     accepted_at: datetime
     first_enqueued_at: datetime
+    due_at: datetime
+    patient_since: datetime
+    run: int = 1
     attempts: int = 0
     evidence: Evidence | None = None
     outcome: Outcome | None = None

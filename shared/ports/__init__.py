@@ -2,7 +2,7 @@
 
 from shared.ports.directory import Directory, Listing, TemporaryAccessPass
 from shared.ports.ledger import Claim, Ledger
-from shared.ports.messages import Bus, Call, Delivery, Finished, Front, Pending, RejectedCopy, Reply
+from shared.ports.messages import Bus, Call, Delivery, Family, Finished, Front, Pending, RejectedCopy, Reply
 from shared.ports.time import Clock
 from shared.ports.vault import Vault
 
@@ -13,6 +13,7 @@ __all__ = [
     "Clock",
     "Delivery",
     "Directory",
+    "Family",
     "Finished",
     "Front",
     "Ledger",

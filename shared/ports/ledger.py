@@ -1,22 +1,42 @@
 """What must outlive a process."""
 
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
-from shared.model import AcceptedRequest, Evidence, Outcome, RequestKey
-from shared.vocabulary import Mark, RequestId, UserId
+from shared.model import AcceptedRequest, Control, Coverage, Evidence, Outcome, RequestKey
+from shared.vocabulary import Caller, Mark, RequestId, UserId
 
 
 class Claim(Protocol):
-    """The right of one worker to change one user, for 60 s from each confirmation by the ledger's own clock."""
+    """The right of one worker to change one user, for 60 s from each confirmation by the ledger's own clock.
+
+    Every method raises ClaimLostError when another worker has it now, or had it since, or it was given back; then
+    nothing is kept.
+    """
 
     async def confirm(self) -> None:
-        """Renew it; raise ClaimLostError when another worker has it now. Called before each change."""
+        """Renew it. Called before each change, by itself or in the next."""
+        ...
+
+    async def write_evidence(self, accepted: AcceptedRequest, evidence: Evidence) -> None:
+        """Renew it, and keep what was found and done so far, in one step; a second call replaces the evidence."""
+        ...
+
+    async def read_coverages(self) -> tuple[Coverage, ...]:
+        """Return what the last resets of this user cover, the newest first, ten at most."""
+        ...
+
+    async def end(self, accepted: AcceptedRequest, outcome: Outcome, coverage: Coverage | None) -> None:
+        """Keep how it ended, not reported yet, and what that covers, and give the claim back, in one step."""
         ...
 
 
 class Ledger(Protocol):
-    """What must outlive this process. Every method raises LedgerUnavailableError when it cannot keep its promise."""
+    """What must outlive this process. Every method raises LedgerUnavailableError when it cannot keep its promise.
+
+    A method that is given a key which the ledger does not hold raises it too, where nothing else is said.
+    """
 
     async def accept(self, offered: AcceptedRequest) -> AcceptedRequest:
         """Keep `offered`, or return what is kept already under its key (a second call does that), in one step."""
@@ -30,25 +50,80 @@ class Ledger(Protocol):
         """Return the request of that id that was accepted last, whoever asked for it; None when there is none."""
         ...
 
-    async def restart(self, offered: AcceptedRequest) -> AcceptedRequest:
-        """Replace what is kept under the key by `offered`: no evidence, no outcome, no attempts. Return it."""
+    async def restart(self, offered: AcceptedRequest, ended: AcceptedRequest) -> AcceptedRequest:
+        """Replace the run that `ended` by a fresh one: no evidence, no outcome, no attempts; return what is kept now.
+
+        Where another worker was faster (a second call finds that too), that is its run.
+        """
         ...
 
     async def count_attempt(self, key: RequestKey) -> int:
         """Add one to the attempts and return their number. A second call counts again."""
         ...
 
-    async def write_evidence(self, key: RequestKey, evidence: Evidence) -> None:
-        """Keep what was found and done so far; a second call replaces it."""
+    async def expect(self, key: RequestKey, at: datetime, *, patient_since: datetime | None = None) -> None:
+        """Remember when it will be taken up next, and since when patience counts; a second call replaces both.
+
+        Called once the resume is sent; should that get lost, `unfinished` finds the request.
+        """
         ...
 
-    async def write_outcome(self, key: RequestKey, outcome: Outcome) -> None:
-        """Keep how it ended, not reported yet; a second call replaces it."""
+    async def write_outcome(self, key: RequestKey, outcome: Outcome) -> Outcome:
+        """Keep how a request without a claim ended, not reported yet, unless that is kept already; return what is."""
         ...
 
-    async def mark_reported(self, key: RequestKey) -> None:
-        """Remember that everybody who is told has been told how it ended; a second call changes nothing."""
+    async def mark_reported(self, key: RequestKey, run: int) -> None:
+        """Remember that everybody who is told has been told how that run ended; a second call changes nothing.
+
+        Nor does a call for a run that is not the one now: what was asked for again since is not reported by it.
+        """
         ...
+
+    async def unfinished(self, due_before: datetime, limit: int) -> tuple[RequestKey, ...]:
+        """Return up to `limit` requests that were due earlier than that and have not ended, or were not reported."""
+        ...
+
+    # --- What concerns more than one request --------------------------------------------------------------------
+
+    async def add_children(self, parent: RequestKey, children: tuple[RequestId, ...]) -> None:
+        """Remember which requests of the same caller one body was split into; a second call adds what is new.
+
+        Needs no request under `parent`.
+        """
+        ...
+
+    async def find_children(self, parent: RequestId) -> tuple[RequestKey, ...]:
+        """Return the children of every parent of that id, whoever asked, in the order in which they were added."""
+        ...
+
+    async def count_start(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
+        """Count one more reset of this caller that starts, across all workers, and return None.
+
+        Where `limit` have started within an hour, in whole minutes, count nothing: return when one more may.
+        """
+        ...
+
+    async def may_start_at(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
+        """Return when one more reset may start, as `count_start` does; None when it may now. Counts nothing."""
+        ...
+
+    async def read_control(self) -> Control:
+        """Return what the operator has set; an empty one where nothing is."""
+        ...
+
+    async def write_control(self, control: Control) -> None:
+        """Replace it."""
+        ...
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Forget requests accepted before that, with all that hangs on them, `limit` at most; return how many.
+
+        What has not ended, or was not reported, is kept. Marks and coverages of a user last written before that go
+        too, and are not counted.
+        """
+        ...
+
+    # --- What concerns one user ---------------------------------------------------------------------------------
 
     async def remember(self, user_id: UserId, mark: Mark, text: str) -> None:
         """Keep what later requests have to know of what was done to a user; a second call replaces the text."""

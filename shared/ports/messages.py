@@ -1,5 +1,6 @@
 """What comes in and goes out: deliveries and calls, replies, the bus."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -10,12 +11,17 @@ from shared.vocabulary import Caller, RequestId
 
 @dataclass(frozen=True)
 class RejectedCopy:
-    """A message that ends on the rejected queue: its body as it reached us, why, and how to find it again."""
+    """A message that ends on the rejected queue: its body as it reached us, why, and how to find it again.
+
+    `correlation_id` is the request's id. `caller` is who asked: what did not come from the queue is never sent to it
+    again, because there it would be the queue's request, with the queue's rights.
+    """
 
     body: bytes
     reason: str
     text: str
     correlation_id: str
+    caller: Caller
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,30 @@ class Pending:
 type Reply = Finished | Pending
 
 
+@dataclass(frozen=True)
+class Family:
+    """The requests that one body for several users was split into, as they are now."""
+
+    parent_id: RequestId
+    children: tuple[AcceptedRequest, ...]
+
+
 class Front(Protocol):
     """What the HTTP side asks of the reception."""
 
     async def take_call(self, call: Call) -> tuple[Reply, ...]:
         """Accept what a call asks for and wait up to 60 s for the end of it; several users are only accepted.
 
-        One reply a request, in order. Raises LedgerUnavailableError or BusUnavailableError when nothing was accepted.
+        One reply a request, in order. Raises LedgerUnavailableError when not all was accepted; what was goes on.
         """
         ...
 
     async def look_up(self, request_id: RequestId, caller: Caller, *, any_caller: bool) -> AcceptedRequest | None:
         """Return the caller's own request of that id, else, with `any_caller`, the one that was accepted last."""
+        ...
+
+    async def look_up_family(self, parent_id: RequestId, caller: Caller, *, any_caller: bool) -> Family | None:
+        """Return the caller's requests that came in one body under that id; with `any_caller`, everybody's."""
         ...
 
 
@@ -74,6 +92,10 @@ class Bus(Protocol):
 
     async def schedule_resume(self, key: RequestKey, at: datetime) -> None:
         """Send `{"resume": "<key>"}` to the request queue, visible from `at`. A second call sends it again."""
+        ...
+
+    async def schedule_resumes(self, keys: Sequence[RequestKey], at: datetime) -> None:
+        """Do so for many, in batches. When it raises, some may have been sent; a second call sends all again."""
         ...
 
     async def publish(self, outcome: Outcome) -> None:

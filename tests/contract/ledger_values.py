@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.model import (
     AcceptedRequest,
+    Coverage,
     Evidence,
     MethodLine,
     Outcome,
@@ -11,16 +12,20 @@ from shared.model import (
     ReferenceKind,
     RequestKey,
     ResetRequest,
+    Selection,
     StepLine,
     User,
     UserReference,
 )
+from shared.ports import Ledger
 from shared.vocabulary import (
     QUEUE,
     Caller,
     MethodId,
     MethodResult,
+    MethodType,
     ProfileName,
+    Removal,
     RequestId,
     Source,
     Status,
@@ -39,18 +44,25 @@ def key_of(request_id: str = "INC-3177", caller: str = QUEUE) -> RequestKey:
 
 
 def accepted(
-    key: RequestKey | None = None, *, fingerprint: str = "f1", accepted_at: datetime = START
+    key: RequestKey | None = None,
+    *,
+    fingerprint: str = "f1",
+    accepted_at: datetime = START,
+    due_at: datetime | None = None,
+    reason: str = "Token theft",
 ) -> AcceptedRequest:
-    """Build a request as reception offers it."""
+    """Build a request as reception offers it; it is due after 90 s where nothing else is said."""
     key = key or key_of()
     user = UserReference(ReferenceKind.OBJECT_ID, USER_ID)
     return AcceptedRequest(
         key=key,
         fingerprint=fingerprint,
-        request=ResetRequest(key.request_id, user, ProfileName("compromised"), reason="Token theft"),
+        request=ResetRequest(key.request_id, user, ProfileName("compromised"), reason=reason),
         source=Source.QUEUE,
         accepted_at=accepted_at,
         first_enqueued_at=accepted_at - timedelta(seconds=3),
+        due_at=due_at or accepted_at + timedelta(seconds=90),
+        patient_since=accepted_at - timedelta(seconds=3),
     )
 
 
@@ -80,6 +92,20 @@ def outcome(status: Status = Status.COMPLETED, methods: int = 2) -> Outcome:
     )
 
 
+def coverage(until: datetime = START, key: RequestKey | None = None) -> Coverage:
+    """Build what a reset covers until then."""
+    return Coverage(
+        key=key or key_of(),
+        status=Status.COMPLETED,
+        until=until,
+        removals=((MethodType.PHONE, Removal.DELETE), (MethodType.HARDWARE_OATH, Removal.DEACTIVATE)),
+        unknown_types=False,
+        selection=Selection(("fido2",), START, keep_undated=True),
+        steps=("revokeSessions",),
+        stayed=(("fido2", MethodId("6803c096"), "a key"),),
+    )
+
+
 def _method(index: int) -> MethodLine:
     return MethodLine(
         type="microsoftAuthenticator",
@@ -89,3 +115,22 @@ def _method(index: int) -> MethodLine:
         result=MethodResult.DELETED,
         error=None,
     )
+
+
+async def read(ledger: Ledger, key: RequestKey) -> AcceptedRequest:
+    """Read what is there for certain."""
+    kept = await ledger.read(key)
+    assert kept
+    return kept
+
+
+async def write_evidence(ledger: Ledger, request: AcceptedRequest, found: Evidence) -> None:
+    """Claim the user for as long as it takes to keep what was found."""
+    async with ledger.claim(USER_ID) as claim:
+        await claim.write_evidence(request, found)
+
+
+async def end(ledger: Ledger, request: AcceptedRequest, ended: Outcome, covers: Coverage | None = None) -> None:
+    """Claim the user for as long as it takes to keep how it ended."""
+    async with ledger.claim(USER_ID) as claim:
+        await claim.end(request, ended, covers)

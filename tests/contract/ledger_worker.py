@@ -1,4 +1,4 @@
-"""Another process on the same store: `python -m tests.contract.ledger_worker <address> <time> accept|claim …`.
+"""Another process on the same store: `python -m tests.contract.ledger_worker <address> accept|claim …`.
 
 `accept <caller> <n>` accepts n requests under the ids 0 … n-1 and prints the fingerprint kept under each; the one it
 offers is its process id. `claim <user id>` prints `held`, and holds the claim until its standard input ends.
@@ -7,11 +7,9 @@ offers is its process id. `claim <user id>` prints `held`, and holds the claim u
 import asyncio
 import os
 import sys
-from datetime import datetime
 
 from shared.ports import Ledger
 from shared.vocabulary import UserId
-from tests.clocks import FakeClock
 from tests.contract.ledger_stores import open_ledger
 from tests.contract.ledger_values import accepted, key_of
 
@@ -29,8 +27,8 @@ async def _claim(ledger: Ledger, user_id: str) -> None:
         await asyncio.to_thread(sys.stdin.read)
 
 
-async def _main(address: str, time: str, *order: str) -> None:
-    ledger = open_ledger(address, FakeClock(datetime.fromisoformat(time)))
+async def _main(address: str, *order: str) -> None:
+    ledger = open_ledger(address)
     match order:
         case ("accept", caller, number):
             await _accept(ledger, caller, int(number))

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +168,53 @@ async def test_call_that_cannot_end_now_is_202_and_can_be_looked_up(stage: Stage
     assert int(answer.headers["retry-after"]) > 0
     assert (await client.get("/api/resets/HTTP-2")).status_code == 202
     assert b'{"resume": "functionKey:HTTP-2"}' in [message.body for message in stage.bus.peek(REQUESTS)]
+
+
+async def test_call_for_several_users_can_be_looked_up_under_its_id_until_all_have_ended(
+    client: httpx.AsyncClient,
+) -> None:
+    """202 with one address for all of them; each goes on by a resume of its own."""
+    users = ["casey.romero@contoso.example", "tatum.wells@contoso.example"]
+    answer = await client.post("/api/resets", json={"requestId": "FAMILY-1", "users": users, "dryRun": True})
+    assert (answer.status_code, answer.headers["location"]) == (202, "/api/resets/FAMILY-1")
+    async with asyncio.timeout(60):
+        while (shown := await client.get(answer.headers["location"])).status_code == 202:
+            assert int(shown.headers["retry-after"]) > 0
+            await asyncio.sleep(0.2)
+    assert (shown.status_code, shown.json()["status"]) == (200, "ended")
+    assert [line["status"] for line in shown.json()["requests"]] == ["planned", "planned"]
+    for line in shown.json()["requests"]:
+        assert (await client.get(f"/api/resets/{line['requestId']}")).json()["requestId"] == line["requestId"]
+
+
+async def run_timer(stage: Stage, name: str) -> None:
+    """Let a timer's function run now."""
+    async with httpx.AsyncClient(base_url=stage.host.url, timeout=10) as administrator:
+        headers = {"x-functions-key": stage.host.master_key}
+        answer = await administrator.post(f"/admin/functions/{name}", json={}, headers=headers)
+    assert answer.status_code == 202
+
+
+async def test_timer_finds_a_report_that_got_lost(stage: Stage, client: httpx.AsyncClient) -> None:
+    """As if the process had ended before the topic was told, long ago: the next sweep sees to it."""
+    body = {"requestId": "LOST-1", "user": "casey.romero@contoso.example", "dryRun": True}
+    assert (await client.post("/api/resets", json=body)).status_code == 200
+    with closing(sqlite3.connect(stage.environment["LEDGER_URL"].removeprefix("sqlite:///"), timeout=10)) as ledger:
+        long_ago = "UPDATE requests SET reported = 0, due_at = '2026-01-01T00:00:00.000000+00:00'"
+        assert ledger.execute(f"{long_ago} WHERE request_id = 'LOST-1'").rowcount == 1
+        ledger.commit()
+    await run_timer(stage, "resume_lost")
+    await stage.host.wait_for_output('"event": "resumedLost"')
+    async with asyncio.timeout(60):
+        while [json.loads(one.body)["requestId"] for one in stage.bus.peek(TOPIC)].count("LOST-1") < 2:  # noqa: ASYNC110 - the topic tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def test_timer_purges_the_ledger(stage: Stage) -> None:
+    """Of nothing, in a ledger that is as young as this one."""
+    await run_timer(stage, "purge_ledger")
+    await stage.host.wait_for_output('"event": "purged"')
+    assert not [line for line in stage.host.output if '"event": "purged"' in line and '"0 requests"' not in line]
 
 
 async def test_message_is_carried_out_and_told(stage: Stage, client: httpx.AsyncClient) -> None:

@@ -155,8 +155,9 @@ def request_for(  # noqa: PLR0913 - a request's fields
     caller: str = QUEUE,
     dry_run: bool = False,
     selection: Selection | None = None,
+    observed_at: datetime | None = None,
 ) -> AcceptedRequest:
-    """Build a request as reception offers it."""
+    """Build a request as reception offers it; what it is about was seen just now, so no earlier reset covers it."""
     kind = ReferenceKind.USER_PRINCIPAL_NAME if "@" in user else ReferenceKind.OBJECT_ID
     if user.upper().startswith("S-1-5-"):
         kind = ReferenceKind.SECURITY_IDENTIFIER
@@ -165,11 +166,18 @@ def request_for(  # noqa: PLR0913 - a request's fields
         UserReference(kind, user),
         ProfileName(profile),
         requested_by="a test",
+        observed_at=observed_at or now + timedelta(microseconds=1),
         selection=selection or Selection(),
         dry_run=dry_run,
     )
     key = RequestKey(Caller(caller), request.request_id)
-    return AcceptedRequest(key, fingerprint(request), request, Source.QUEUE, now, now)
+    return AcceptedRequest(key, fingerprint(request), request, Source.QUEUE, now, request.observed_at or now, now, now)
+
+
+def asked_again(row: AcceptedRequest, now: datetime) -> AcceptedRequest:
+    """Build the same request as it is asked for once more, of something that was seen just now."""
+    seen_at = now + timedelta(microseconds=1)
+    return replace(row, request=replace(row.request, observed_at=seen_at), first_enqueued_at=seen_at)
 
 
 POLICY: dict[str, Any] = {

@@ -95,9 +95,9 @@ async def test_user_who_was_deleted_is_invalid_and_said_to_be(stage: Stage) -> N
 async def identify(stage: Stage, *references: tuple[ReferenceKind, str]) -> Outcome:
     """Ask for a dry run for a user who is named by several identifiers, strongest first."""
     first, *others = [UserReference(kind, value) for kind, value in references]
-    row = request_for(first.value, stage.clock.now(), dry_run=True)
+    row = request_for(first.value, stage.clock.now(), request_id=f"INC-{next(stage.numbers)}", dry_run=True)
     request = replace(row.request, user=first, also=tuple(others))
-    return await stage.handle(replace(row, request=request))
+    return await stage.handle(await stage.ledger.accept(replace(row, request=request)))
 
 
 ID, NAME, SID, ACCOUNT = (

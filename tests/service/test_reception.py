@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from shared.errors import (
 from shared.model import AcceptedRequest, Outcome, RequestKey
 from shared.ports import Call, Delivery, Finished, Pending
 from shared.reception import Handle, Reception
+from shared.sweep import Sweep
 from shared.vocabulary import FUNCTION_KEY, QUEUE, RequestId, Status
 from tests.service.stage import BREAK_GLASS, DEVON, OAKLEY, Stage, set_up
 from tests.service.test_service import SESSIONS
@@ -50,6 +52,7 @@ class Door:
             self.service_bus,
             self.stage.clock,
             handle or self.stage.service.handle,
+            self.stage.service.give_up,
             new_id=lambda: f"new-{next(self.numbers)}",
             jitter=lambda: 0.0,
         )
@@ -65,6 +68,23 @@ class Door:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return await self.reception().take_call(Call(raw, FUNCTION_KEY, RequestId(key) if key else None))
 
+    async def go_on(self, key: str = "queue:INC-1") -> None:
+        """Deliver the last resume of a request, when it is due."""
+        at = max(at for each, at in self.resumes() if each == key)
+        self.stage.clock.advance(max((at - self.stage.clock.now()).total_seconds(), 0))
+        await self.receive({"resume": key})
+
+    async def row(self, request_id: str = "INC-1", caller: str = QUEUE) -> AcceptedRequest:
+        """Return what the ledger holds of a request."""
+        row = await self.stage.ledger.read(key_of(request_id, caller))
+        assert row is not None
+        return row
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep of the same ledger."""
+        return Sweep(self.stage.ledger, self.service_bus, self.stage.clock, self.reception().endings)
+
     def told(self) -> list[dict[str, Any]]:
         """Return what the outcome topic was told."""
         return [json.loads(message.body) for message in self.bus.peek(AUDIT)]
@@ -79,8 +99,8 @@ class Door:
         return self.bus.peek(REJECTED)
 
 
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Door]:
+@asynccontextmanager
+async def open_door(tmp_path: Path) -> AsyncIterator[Door]:
     """Stand up tenant, bus and reception."""
     async with set_up(tmp_path) as stage:
         with Bus(queues=(REQUESTS, REJECTED), topics={OUTCOMES: ("audit",)}, now=stage.clock.now) as bus:
@@ -89,6 +109,13 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
                 yield Door(stage, bus, service_bus, itertools.count(1))
             finally:
                 await service_bus.close()
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """Give a door of its own to each test."""
+    async with open_door(tmp_path) as door:
+        yield door
 
 
 def connect(bus: Bus) -> ServiceBusClient:
@@ -284,7 +311,7 @@ async def test_request_past_the_end_of_patience_that_another_worker_has_ended_is
     assert row is not None
 
     async def end_elsewhere(accepted: AcceptedRequest, deadline_at: datetime) -> Outcome:
-        await door.stage.ledger.write_outcome(accepted.key, await door.stage.service.handle(accepted, deadline_at))
+        await door.stage.service.handle(accepted, deadline_at)
         raise Later("claimHeld", counts=False)
 
     await door.reception(end_elsewhere).receive(Delivery(b'{"resume": "queue:INC-1"}', "R", 8, door.stage.clock.now()))
@@ -392,6 +419,18 @@ async def test_bus_that_restarts_is_found_again(door: Door) -> None:
     assert [told["requestId"] for told in door.told()] == ["INC-1", "INC-2"]
 
 
+async def test_two_sends_that_fail_on_one_link_both_say_so_and_the_next_is_taken(door: Door) -> None:
+    """The one that waited for its turn finds the link broken and given up already."""
+    await door.service_bus.schedule_resume(key_of("INC-0"), door.stage.clock.now())
+    door.bus.stop()
+    sends = [door.service_bus.schedule_resume(key_of(each), door.stage.clock.now()) for each in ("INC-1", "INC-2")]
+    ends = await asyncio.gather(*sends, return_exceptions=True)
+    assert [type(end) for end in ends] == [BusUnavailableError] * 2
+    door.bus.start()
+    await door.service_bus.schedule_resume(key_of("INC-3"), door.stage.clock.now())
+    assert "queue:INC-3" in [key for key, _ in door.resumes()]
+
+
 # --- HTTP -------------------------------------------------------------------------------------------------------
 
 
@@ -421,15 +460,10 @@ async def test_call_whose_ledger_fails_meanwhile_is_accepted_all_the_same(door: 
 
 async def test_call_whose_outcome_the_ledger_does_not_take_goes_on(door: Door) -> None:
     """What nobody keeps has not ended."""
-    stage = door.stage
-
-    async def lose_the_row(row: AcceptedRequest, deadline_at: datetime) -> Outcome:
-        outcome = await stage.service.handle(row, deadline_at)
-        await stage.ledger._database.write(lambda connection: connection.execute("DELETE FROM requests"))
-        return outcome
-
-    body = json.dumps({"requestId": "INC-1", "user": DEVON}).encode()
-    (reply,) = await door.reception(lose_the_row).take_call(Call(body, FUNCTION_KEY))
+    handle = fails_with(LedgerUnavailableError())
+    (reply,) = await door.reception(handle).take_call(
+        Call(json.dumps({"requestId": "INC-1", "user": DEVON}).encode(), FUNCTION_KEY)
+    )
     assert reply == Pending(key_of("INC-1", FUNCTION_KEY))
     assert door.told() == []
 
@@ -439,7 +473,8 @@ async def test_call_that_cannot_end_now_is_pending_and_the_resume_ends_it(door: 
     door.stage.tenant.add_fault(Fault(method="GET", path="authentication/methods", status=503, times=5))
     (reply,) = await door.call({"requestId": "INC-1", "user": DEVON})
     assert reply == Pending(key_of("INC-1", FUNCTION_KEY))
-    ((key, _),) = door.resumes()
+    ((key, at),) = door.resumes()
+    door.stage.clock.advance((at - door.stage.clock.now()).total_seconds())
     await door.receive({"resume": key})
     assert [told["status"] for told in door.told()] == ["completed"]
 
@@ -497,12 +532,31 @@ async def test_call_is_answered_although_the_topic_is_not_to_be_had(door: Door) 
     assert [told["requestId"] for told in door.told()] == ["INC-1"]
 
 
-async def test_call_is_not_accepted_when_no_resume_can_be_scheduled(door: Door) -> None:
-    """What is not durable is not begun."""
+async def test_call_whose_resume_cannot_be_scheduled_is_carried_out_all_the_same(door: Door) -> None:
+    """It is in the ledger: should the process end, the sweep finds it."""
     door.bus.refuse_sends(REQUESTS, times=3)
-    with pytest.raises(BusUnavailableError):
-        await door.call({"user": DEVON})
-    assert door.stage.changes() == []
+    (reply,) = await door.call({"user": DEVON})
+    assert isinstance(reply, Finished)
+    assert reply.outcome.status is Status.COMPLETED
+    assert door.resumes() == []
+
+
+async def test_call_that_is_repeated_while_it_waits_for_long_is_expected_earlier(door: Door) -> None:
+    """The resume that was scheduled for it is not one that was superseded."""
+    door.stage.tenant.add_fault(Fault(method="GET", path="authentication/methods", status=503, times=None))
+    body = {"requestId": "INC-1", "user": DEVON}
+    await door.call(body)
+    for _ in range(4):
+        await door.go_on("functionKey:INC-1")
+    assert (await door.row("INC-1", FUNCTION_KEY)).due_at - door.stage.clock.now() > timedelta(minutes=10)
+    repeated_at = door.stage.clock.now()
+    await door.call(body)
+    due_at = (await door.row("INC-1", FUNCTION_KEY)).due_at
+    assert due_at == repeated_at + timedelta(seconds=90)
+    door.stage.tenant.clear_faults()
+    door.stage.clock.advance((due_at - door.stage.clock.now()).total_seconds())
+    await door.receive({"resume": "functionKey:INC-1"})
+    assert [told["status"] for told in door.told()] == ["completed"]
 
 
 async def test_look_up_finds_the_callers_own_first(door: Door) -> None:

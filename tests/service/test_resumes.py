@@ -11,7 +11,7 @@ from shared.errors import ClaimHeldError, GraphError, Later, NoAnswerError, Thro
 from shared.model import AcceptedRequest, Outcome
 from shared.steps import DISABLED_BY_US
 from shared.vocabulary import Mark, MethodResult, Status, StepName, StepResult, UserId
-from tests.service.stage import BLAIR, CASEY, DEVON, Stage, policy_with, request_for, under
+from tests.service.stage import BLAIR, CASEY, DEVON, Stage, asked_again, policy_with, request_for, under
 from tests.service.test_steps import GLOBAL_ADMINISTRATOR, NAMED, policy_of, reset, resume, step_of
 
 NAME = "blair.everett@contoso.example"
@@ -228,7 +228,7 @@ async def test_pass_after_a_vault_that_did_not_take_it_is_made_when_the_request_
     row = await accept(playing, CASEY)
     assert (await playing.handle(row)).status is Status.PARTIAL
     stage.vault.may_set = True
-    outcome = await playing.handle(await stage.ledger.restart(row))
+    outcome = await playing.handle(await stage.ledger.restart(asked_again(row, stage.clock.now()), row))
     assert (outcome.status, len(stage.vault.secrets)) == (Status.COMPLETED, 1)
 
 
@@ -245,7 +245,7 @@ async def test_pass_when_the_process_ends_between_vault_and_ledger_is_kept_and_s
     assert text
     method_id, _, secret = text.partition(" ")
     await stage.ledger.remember(UserId(BLAIR), mark, f"{method_id} ?{secret}")  # as a killed process leaves it
-    again = await playing.handle(await stage.ledger.restart(row))
+    again = await playing.handle(await stage.ledger.restart(asked_again(row, stage.clock.now()), row))
     assert step_of(again, StepName.TEMPORARY_ACCESS_PASS) == (StepResult.UNCONFIRMED, "passPending")
     assert again.status is Status.PARTIAL
     assert any("whether the vault has its code is not known" in reason.text for reason in again.reasons)

@@ -14,7 +14,7 @@ from shared.permissions import STEP_NEEDS
 from shared.policy import Policy, parse_policy
 from shared.steps import make_password
 from shared.vocabulary import AFTER_VERIFYING, Mark, MethodResult, Status, StepName, StepResult, UserId
-from tests.service.stage import BLAIR, CASEY, DEVON, FINLEY, OAKLEY, Stage, request_for, under
+from tests.service.stage import BLAIR, CASEY, DEVON, FINLEY, OAKLEY, Stage, asked_again, request_for, under
 
 GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
 NAMED = "aaaaaaaa-0000-4000-8000-00000000000a"
@@ -438,7 +438,7 @@ async def test_pass_when_the_request_runs_again_then_it_is_kept_and_none_is_made
     stage.tenant.premium = False  # so that the outcome is partial, and the request may run again
     row = await accept(playing, BLAIR)
     assert (await playing.handle(row)).status is Status.PARTIAL
-    fresh = await stage.ledger.restart(row)
+    fresh = await stage.ledger.restart(asked_again(row, stage.clock.now()), row)
     again = await playing.handle(fresh)
     ((name, secrets),) = stage.vault.secrets.items()
     assert len(secrets) == 1
@@ -467,7 +467,7 @@ async def test_pass_when_no_answer_comes_then_none_is_made_again(stage: Stage, *
         Status.PARTIAL,
         (StepResult.UNCONFIRMED, "passUnknown"),
     )
-    again = await playing.handle(await stage.ledger.restart(row))
+    again = await playing.handle(await stage.ledger.restart(asked_again(row, stage.clock.now()), row))
     assert step_of(again, StepName.TEMPORARY_ACCESS_PASS) == (StepResult.UNCONFIRMED, "passUnknown")
     assert len([call for call in stage.tenant.calls if call.path.endswith("temporaryAccessPassMethods")]) == 1
     assert stage.vault.secrets == {}

@@ -1,10 +1,12 @@
 """The guard's judgement, as tables and properties."""
 
 import json
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.coverage import History
 from shared.decide import Approval, Decision, Refusal, decide
 from shared.model import Group, ReferenceKind, ResetRequest, RoleHolding, Selection, Subject, User, UserReference
 from shared.policy import Policy, parse_policy
@@ -14,6 +16,7 @@ USER = UserId("10000000-0000-4000-8000-000000000001")
 OTHER = "10000000-0000-4000-8000-000000000002"
 GROUP = GroupId("20000000-0000-4000-8000-000000000001")
 ROLE = RoleId("62e90394-69f5-4237-9190-012177145e10")
+NO_HISTORY = History((), datetime(2026, 11, 24, tzinfo=UTC))
 NAMED = Caller("aaaaaaaa-0000-4000-8000-00000000000a")
 
 
@@ -88,7 +91,7 @@ def codes(decision: Decision) -> set[str]:
 
 def test_decide_approves_who_is_nobody_special() -> None:
     """The everyday case."""
-    decision = decide(request(), QUEUE, subject(), policy())
+    decision = decide(request(), QUEUE, subject(), NO_HISTORY, policy())
     assert decision == Approval(policy().profiles[ProfileName("plain")], dry_run=False)
 
 
@@ -102,7 +105,11 @@ def test_decide_collects_every_reason() -> None:
         restricted=True,
     )
     decision = decide(
-        request(keep=("phone",)), Caller(OTHER), everything, policy(never=never, guests="refuse", mode="observe")
+        request(keep=("phone",)),
+        Caller(OTHER),
+        everything,
+        NO_HISTORY,
+        policy(never=never, guests="refuse", mode="observe"),
     )
     assert codes(decision) == {
         "callerMayNotAsk",
@@ -121,10 +128,10 @@ def test_decide_collects_every_reason() -> None:
 def test_decide_refuses_an_administrator_with_the_steps_instead() -> None:
     """Only where being an administrator is the only reason."""
     admin = subject(roles=(RoleHolding(ROLE),))
-    decision = decide(request(), QUEUE, admin, policy())
+    decision = decide(request(), QUEUE, admin, NO_HISTORY, policy())
     assert isinstance(decision, Refusal)
     assert decision.instead == (Step(StepName.REVOKE_SESSIONS),)
-    assert isinstance(decide(request("admin"), NAMED, admin, policy()), Approval)
+    assert isinstance(decide(request("admin"), NAMED, admin, NO_HISTORY, policy()), Approval)
 
 
 @given(requests, callers, subjects, policies, groups, roles)
@@ -137,11 +144,14 @@ def test_decide_never_approves_more_after_a_protection_is_added(  # noqa: PLR091
     more_roles: tuple[RoleHolding, ...],
 ) -> None:
     """A further group, role, never entry or refusal of guests turns no refusal into an approval."""
-    before = decide(request, caller, subject, policy)
+    before = decide(request, caller, subject, NO_HISTORY, policy)
     guarded = Subject(subject.user, subject.groups + more_groups, subject.roles + more_roles)
     never = policy.never.model_copy(update={"users": (*policy.never.users, USER)})
     stricter = policy.model_copy(update={"never": never, "guests": "refuse"})
-    for after in (decide(request, caller, guarded, policy), decide(request, caller, guarded, stricter)):
+    for after in (
+        decide(request, caller, guarded, NO_HISTORY, policy),
+        decide(request, caller, guarded, NO_HISTORY, stricter),
+    ):
         assert codes(before) <= codes(after)
         assert isinstance(after, Refusal) or isinstance(before, Approval)
 
@@ -152,7 +162,7 @@ def test_decide_lets_never_be_lifted_by_nothing(
 ) -> None:
     """Whoever is on the list is refused, and no step is taken instead."""
     listed = policy.model_copy(update={"never": policy.never.model_copy(update={"users": (USER,)})})
-    decision = decide(request, caller, subject, listed)
+    decision = decide(request, caller, subject, NO_HISTORY, listed)
     assert isinstance(decision, Refusal)
     assert (decision.instead, "neverUser" in codes(decision)) == ((), True)
 
@@ -162,7 +172,7 @@ def test_decide_gives_a_caller_no_profile_of_others(
     request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
 ) -> None:
     """And a caller who may not ask causes no effect at all."""
-    decision = decide(request, caller, subject, policy)
+    decision = decide(request, caller, subject, NO_HISTORY, policy)
     if not policy.may_ask_for(caller, request.profile):
         assert isinstance(decision, Refusal)
         assert decision.instead == ()
@@ -198,7 +208,7 @@ def test_decide_gives_all_reasons_that_each_rule_alone_gives(
     request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
 ) -> None:
     """No rule hides another, and no reason comes from nowhere."""
-    decision = decide(request, caller, subject, policy)
+    decision = decide(request, caller, subject, NO_HISTORY, policy)
     expected = reasons_of_each_rule_alone(request, caller, subject, policy)
     assert codes(decision) == {code for code, _ in expected}
     texts = " ".join(reason.text for reason in decision.reasons) if isinstance(decision, Refusal) else ""
@@ -210,7 +220,7 @@ def test_decide_acts_instead_only_where_being_privileged_is_the_only_reason(
     request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
 ) -> None:
     """Nothing is done to somebody whom the policy protects otherwise, nor for somebody who may not ask."""
-    decision = decide(request, caller, subject, policy)
+    decision = decide(request, caller, subject, NO_HISTORY, policy)
     if isinstance(decision, Refusal):
         assert bool(decision.instead) is (codes(decision) <= RULES_OF_PRIVILEGE)
 
@@ -232,7 +242,10 @@ def test_decide_when_one_protection_is_added_then_no_refusal_becomes_an_approval
             guarded = Subject(subject.user, subject.groups, (*subject.roles, RoleHolding(ROLE)))
         case _:
             guarded = Subject(subject.user, (*subject.groups, Group(GROUP, role_assignable=True)), subject.roles)
-    before, after = decide(request, caller, subject, policy), decide(request, caller, guarded, stricter)
+    before, after = (
+        decide(request, caller, subject, NO_HISTORY, policy),
+        decide(request, caller, guarded, NO_HISTORY, stricter),
+    )
     assert codes(before) <= codes(after)
     assert isinstance(after, Refusal) or isinstance(before, Approval)
 
@@ -243,6 +256,7 @@ def test_decide_when_a_group_is_never_touched_then_a_profile_for_administrators_
         request("admin", dry_run=True),
         NAMED,
         subject((Group(GROUP, role_assignable=True),)),
+        NO_HISTORY,
         policy(never={"groups": [GROUP]}),
     )
     assert codes(decision) == {"neverGroup"}
@@ -251,7 +265,7 @@ def test_decide_when_a_group_is_never_touched_then_a_profile_for_administrators_
 def test_decide_when_the_steps_instead_are_several_then_in_the_safe_order() -> None:
     """Disable before revoke, whatever the order written."""
     both = {"instead": ["revokeSessions", "disableAccount"]}
-    decision = decide(request(), QUEUE, subject(restricted=True), policy(privileged=both))
+    decision = decide(request(), QUEUE, subject(restricted=True), NO_HISTORY, policy(privileged=both))
     assert isinstance(decision, Refusal)
     assert decision.instead == (Step(StepName.DISABLE_ACCOUNT), Step(StepName.REVOKE_SESSIONS))
 
@@ -262,7 +276,7 @@ def test_decide_when_a_right_could_be_activated_then_it_counts_and_is_told_apart
         (Group(GROUP, role_assignable=True, eligible=True),),
         (RoleHolding(ROLE, eligible=True), RoleHolding(ROLE, GROUP, eligible=True)),
     )
-    decision = decide(request(), QUEUE, could, policy(never={"groups": [GROUP]}))
+    decision = decide(request(), QUEUE, could, NO_HISTORY, policy(never={"groups": [GROUP]}))
     assert isinstance(decision, Refusal)
     assert [reason.text for reason in decision.reasons] == [
         f"The user could activate the directory role {ROLE}.",
@@ -273,7 +287,8 @@ def test_decide_when_a_right_could_be_activated_then_it_counts_and_is_told_apart
 
 def test_decide_when_a_role_is_held_through_a_group_then_the_group_is_named() -> None:
     """Whoever has to take the role away has to know where it comes from."""
-    decision = decide(request(), QUEUE, subject(roles=(RoleHolding(ROLE, GROUP), RoleHolding(ROLE))), policy())
+    holder = subject(roles=(RoleHolding(ROLE, GROUP), RoleHolding(ROLE)))
+    decision = decide(request(), QUEUE, holder, NO_HISTORY, policy())
     assert isinstance(decision, Refusal)
     assert [reason.text for reason in decision.reasons] == [
         f"The user holds the directory role {ROLE} through group {GROUP}.",

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.documents import outcome_document, request_document, time_text
-from shared.intake import Envelope, read_body
+from shared.documents import LONGEST_REQUEST_ID, outcome_document, request_document, time_text
+from shared.intake import Envelope, Item, fingerprint, read_body
+from shared.intake.request_ids import MAX_LENGTH, derive_request_id
 from shared.model import Incident, MethodLine, Outcome, Reason, ResetRequest, Selection
 from shared.strictjson import Json
 from shared.vocabulary import MethodId, MethodResult, ProfileName, RequestId, Status, StepResult
@@ -170,18 +171,19 @@ def test_document_of_any_request_when_written_then_it_is_json_with_exactly_the_c
     assert document["keep"] == list(request.selection.keep)
 
 
-def send_again(document: dict[str, Json]) -> object:
+def send_again(document: dict[str, Json], message_id: str = "parent") -> tuple[Item, ...]:
     """Read a request's document as a body of a message."""
     envelope = Envelope(
         now=NOW,
         default_profile=ProfileName("default"),
         profiles=frozenset({COMPROMISED}),
-        parent_id=RequestId("parent"),
+        parent_id=RequestId(message_id),
         derive=True,
     )
     return read_body(json.dumps(document).encode(), envelope)
 
 
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2026, 11, 24), timezones=st.just(UTC))  # noqa: DTZ001 - as hypothesis wants
 full_requests = st.builds(
     ResetRequest,
     request_id=st.from_regex(r"[A-Za-z0-9_:-]{1,100}", fullmatch=True).map(RequestId),
@@ -189,11 +191,11 @@ full_requests = st.builds(
     profile=st.just(COMPROMISED),
     reason=st.none() | st.sampled_from(["Token theft", "Ünïcode"]),
     requested_by=st.none() | st.just("playbook"),
-    observed_at=st.none() | st.just(NOW),
+    observed_at=st.none() | moments,
     selection=st.builds(
         Selection,
         keep=st.sampled_from([(), ("phone", "id:m1")]),
-        only_registered_after=st.none() | st.just(NOW - timedelta(days=1)),
+        only_registered_after=st.none() | moments,
         keep_undated=st.booleans(),
     ),
     incident=st.none() | st.just(Incident("7", "https://portal.example/7", "Token theft")),
@@ -205,3 +207,22 @@ full_requests = st.builds(
 def test_document_of_a_request_when_sent_again_then_it_is_the_same_request(request: ResetRequest) -> None:
     """A rejected copy that an operator sends again asks for what was asked."""
     assert send_again(request_document(request)) == (request,)
+
+
+@given(full_requests)
+def test_document_of_a_request_whose_derived_id_is_too_long_to_name_when_sent_under_its_parent_then_it_is_the_same(
+    request: ResetRequest,
+) -> None:
+    """The id is left out, and comes out of MessageId and user again: the same key, the same fingerprint."""
+    parent = RequestId("m-" + "e" * 98)
+    derived = replace(request, request_id=derive_request_id(parent, request.user))
+    assert request_document(derived)["requestId"] is None
+    (again,) = send_again(request_document(derived), parent)
+    assert again == derived
+    assert isinstance(again, ResetRequest)
+    assert fingerprint(again) == fingerprint(derived)
+
+
+def test_longest_request_id_when_read_then_it_is_the_one_that_intake_takes() -> None:
+    """Two layers that do not know each other."""
+    assert LONGEST_REQUEST_ID == MAX_LENGTH

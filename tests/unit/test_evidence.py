@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.evidence import ALL_OF_ITS_TYPE, STILL_LISTED, line_for, name_the_remaining, note, still_to_do
+from shared.evidence import (
+    ALL_OF_ITS_TYPE,
+    IN_FLIGHT,
+    INTERRUPTED,
+    STILL_LISTED,
+    has_changed_something,
+    line_for,
+    name_the_remaining,
+    note,
+    resumed,
+    still_to_do,
+    with_removal_under_way,
+)
 from shared.model import Evidence, Method, MethodLine, Plan, PlannedRemoval, Selection
 from shared.plan import line_of, make_plan, make_scope
 from shared.policy import Profile
@@ -206,3 +218,58 @@ def test_line_for_when_a_method_has_no_line_yet_then_a_fresh_one_is_given() -> N
     other, own = a_line("email", "m1", MethodResult.DELETED), replace(a_line(), error="x")
     assert line_for(an_evidence(other), planned) == line_of(planned.method)
     assert line_for(an_evidence(other, own), planned) is own
+
+
+# --- What is under way -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        (None, None),
+        (None, "noAnswer"),
+        (None, INTERRUPTED),
+        (None, IN_FLIGHT),
+        (MethodResult.REMAINING, "defaultMethod"),
+        (MethodResult.ALREADY_GONE, None),
+    ],
+)
+def test_removal_under_way_when_marked_then_it_is_whatever_came_of_an_earlier_try(
+    result: MethodResult | None, error: str | None
+) -> None:
+    """Should the process end now, what is gone then was ours."""
+    (planned,) = removing(a_method()).removals
+    evidence = with_removal_under_way(an_evidence(a_line(result=result, error=error)), planned)
+    assert evidence.methods == (a_line(error=IN_FLIGHT),)
+
+
+@pytest.mark.parametrize("result", [MethodResult.DELETED, MethodResult.DEACTIVATED])
+def test_removal_under_way_when_it_was_removed_already_then_it_stays_ours(result: MethodResult) -> None:
+    """Although it is listed all the same."""
+    (planned,) = removing(a_method()).removals
+    removed = an_evidence(a_line(result=result))
+    assert with_removal_under_way(removed, planned) == removed
+
+
+def test_removal_under_way_when_the_method_has_no_line_yet_then_it_gets_one() -> None:
+    """One that was registered between two listings."""
+    (planned,) = removing(a_method()).removals
+    assert with_removal_under_way(an_evidence(), planned).methods == (a_line(error=IN_FLIGHT),)
+
+
+def test_removal_under_way_when_the_process_ended_then_it_was_interrupted_and_may_have_changed_something() -> None:
+    """What is gone then was ours."""
+    (planned,) = removing(a_method()).removals
+    evidence = resumed(with_removal_under_way(an_evidence(), planned), ())
+    assert evidence.methods == (a_line(error=INTERRUPTED),)
+    assert has_changed_something(evidence)
+    assert note(evidence, Plan((), (), ())).methods == (a_line(result=MethodResult.DELETED),)
+
+
+def test_resumed_when_a_method_was_not_permitted_then_it_is_tried_again() -> None:
+    """A fresh grant may have come."""
+    refused = a_line(result=MethodResult.NOT_PERMITTED, error="accessDenied")
+    assert resumed(an_evidence(refused, a_line("phone", "p", MethodResult.DELETED)), ()).methods == (
+        a_line(),
+        a_line("phone", "p", MethodResult.DELETED),
+    )

@@ -1,13 +1,16 @@
 """Holding a claim in a store that fails in ways no real store does on demand."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
 from shared.ledger.holding import HeldClaim
+from shared.model import AcceptedRequest, Coverage, Evidence, Outcome
+from shared.ports import Claim
 from shared.vocabulary import UserId
-from tests.contract.ledger_values import START
+from tests.contract.ledger_values import START, accepted, coverage, evidence, outcome
 
 USER_ID = UserId("c4be")
 
@@ -22,6 +25,9 @@ class Store:
         self.renewed = asyncio.Event()
         self.held_elsewhere = False
         self.releases = 0
+        self.kept: list[Evidence | Outcome | Coverage] = []
+        self.ends = asyncio.Event()
+        self.ends.set()
 
     async def acquire(self, _user_id: UserId, holder: str) -> None:
         """Let the holder in."""
@@ -36,6 +42,24 @@ class Store:
         if self.renew_fails:
             raise self.renew_fails
         assert holder == self.holder
+
+    async def write_evidence(self, user_id: UserId, holder: str, _request: AcceptedRequest, found: Evidence) -> None:
+        """Renew or fail, as told, and keep it."""
+        await self.renew(user_id, holder)
+        self.kept.append(found)
+
+    async def read_coverages(self, _user_id: UserId) -> tuple[Coverage, ...]:
+        """Return what was kept last."""
+        return tuple(reversed([each for each in self.kept if isinstance(each, Coverage)]))
+
+    async def end(
+        self, user_id: UserId, holder: str, _request: AcceptedRequest, ended: Outcome, covers: Coverage | None
+    ) -> None:
+        """Wait as told, fail or keep both, and let the holder out."""
+        await self.ends.wait()
+        await self.renew(user_id, holder)
+        self.kept += [ended, covers] if covers else [ended]
+        self.holder = None
 
     async def release(self, _user_id: UserId, holder: str) -> None:
         """Let the holder out."""
@@ -116,3 +140,77 @@ async def test_claim_that_is_held_elsewhere_leaves_nothing_behind() -> None:
         await HeldClaim(store, USER_ID, 0.001).__aenter__()
     assert asyncio.all_tasks() == before
     assert store.releases == 0
+
+
+CHANGES: dict[str, Callable[[Claim], Awaitable[object]]] = {
+    "confirm": lambda claim: claim.confirm(),
+    "write_evidence": lambda claim: claim.write_evidence(accepted(), evidence()),
+    "read_coverages": lambda claim: claim.read_coverages(),
+    "end": lambda claim: claim.end(accepted(), outcome(), coverage()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_renewal_that_finds_it_lost_is_known_to_every_change(
+    change: Callable[[Claim], Awaitable[object]],
+) -> None:
+    """The store is not asked again, and nothing is kept."""
+    store = Store()
+    store.renew_fails = ClaimLostError()
+    async with HeldClaim(store, USER_ID, 0.001) as claim:
+        await wait_for_renewals(store, 1)
+        store.renew_fails = None
+        with pytest.raises(ClaimLostError):
+            await change(claim)
+    assert (store.renewals, store.kept) == (1, [])
+
+
+async def test_changes_while_held_are_kept_in_order() -> None:
+    """Each goes to the store once."""
+    store = Store()
+    async with HeldClaim(store, USER_ID, 60) as claim:
+        await claim.write_evidence(accepted(), evidence())
+        await claim.end(accepted(), outcome(), coverage())
+        assert store.holder is None
+    assert store.kept == [evidence(), outcome(), coverage()]
+
+
+async def test_coverages_are_read_under_the_claim() -> None:
+    """What was read is only worth something to whoever holds the claim."""
+    store = Store()
+    store.kept.append(coverage())
+    async with HeldClaim(store, USER_ID, 60) as claim:
+        assert await claim.read_coverages() == (coverage(),)
+        store.renew_fails = ClaimLostError()
+        with pytest.raises(ClaimLostError):
+            await claim.read_coverages()
+
+
+async def test_claim_that_has_ended_is_renewed_no_more() -> None:
+    """A renewal would find it gone, and that is as it should be; confirming asks the store, which knows."""
+    store = Store()
+    async with HeldClaim(store, USER_ID, 0.001) as claim:
+        await wait_for_renewals(store, 1)
+        await claim.end(accepted(), outcome(), None)
+        renewals = store.renewals
+        await asyncio.sleep(0.02)
+        assert store.renewals == renewals
+        store.renew_fails = ClaimLostError()
+        with pytest.raises(ClaimLostError):
+            await claim.confirm()
+
+
+async def test_what_one_holder_asks_for_is_asked_one_after_the_other() -> None:
+    """The store never sees two calls of one holder at once."""
+    store = Store()
+    store.ends.clear()
+    async with HeldClaim(store, USER_ID, 60) as claim:
+        ending = asyncio.create_task(claim.end(accepted(), outcome(), None))
+        await asyncio.sleep(0)
+        confirming = asyncio.create_task(claim.confirm())
+        await asyncio.sleep(0.01)
+        assert store.renewals == 0
+        store.ends.set()
+        await ending
+        with pytest.raises(AssertionError):  # this store knows the holder no more
+            await confirming

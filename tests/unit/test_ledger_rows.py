@@ -9,9 +9,24 @@ import pytest
 from hypothesis import given, settings
 
 from shared.errors import LedgerUnavailableError
-from shared.ledger.rows import RequestRow, UnreadableRowError, from_row, from_time_text, to_row, to_time_text
+from shared.ledger.rows import (
+    RequestRow,
+    UnreadableRowError,
+    control_from_json,
+    control_to_json,
+    coverages_from_json,
+    coverages_to_json,
+    from_row,
+    from_time_text,
+    outcome_from_json,
+    to_row,
+    to_time_text,
+    with_coverage,
+)
 from shared.model import (
     AcceptedRequest,
+    Control,
+    Coverage,
     Evidence,
     Incident,
     MethodLine,
@@ -25,7 +40,19 @@ from shared.model import (
     User,
     UserReference,
 )
-from shared.vocabulary import Caller, MethodId, MethodResult, ProfileName, RequestId, Source, Status, StepResult, UserId
+from shared.vocabulary import (
+    Caller,
+    MethodId,
+    MethodResult,
+    MethodType,
+    ProfileName,
+    Removal,
+    RequestId,
+    Source,
+    Status,
+    StepResult,
+    UserId,
+)
 from tests.strategies import accepted_requests, times
 
 AT = datetime(2026, 11, 24, 9, 0, 0, 5, UTC)
@@ -39,6 +66,9 @@ FROZEN_ROW = RequestRow(
     source="queue",
     accepted_at="2026-11-24T09:00:00.000005+00:00",
     first_enqueued_at="2026-11-24T09:00:00.000005+00:00",
+    due_at="2026-11-24T09:00:00.000005+00:00",
+    patient_since="2026-11-24T09:00:00.000005+00:00",
+    run=3,
     attempts=2,
     request="""{
         "request_id": "INC-3177", "user": {"kind": "userPrincipalName", "value": "alice@contoso.example"},
@@ -80,6 +110,9 @@ FROZEN_VALUE = AcceptedRequest(
     source=Source.QUEUE,
     accepted_at=AT,
     first_enqueued_at=AT,
+    due_at=AT,
+    patient_since=AT,
+    run=3,
     attempts=2,
     evidence=Evidence(
         user=User(
@@ -125,7 +158,7 @@ def test_row_of_any_request_when_read_is_that_request(accepted: AcceptedRequest)
     assert to_row(read) == to_row(accepted)
 
 
-def test_row_of_schema_version_1_when_read_is_what_it_was() -> None:
+def test_row_of_today_when_read_later_is_what_it_was() -> None:
     """Rows lie for 400 days: whoever renames a field has to read the old name, or to raise the schema version."""
     assert from_row(FROZEN_ROW) == FROZEN_VALUE
     written = to_row(FROZEN_VALUE)
@@ -175,6 +208,8 @@ def test_row_with_an_unknown_field_when_read_is_refused(row: RequestRow) -> None
         replace(FROZEN_ROW, source="pigeon"),
         replace(FROZEN_ROW, accepted_at="yesterday"),
         replace(FROZEN_ROW, first_enqueued_at="2026-11-24T09:00:00.000005"),
+        replace(FROZEN_ROW, due_at="soon"),
+        replace(FROZEN_ROW, patient_since="2026-11-24T09:00:00.000005"),
     ],
 )
 def test_row_that_is_not_ours_when_read_is_refused(row: RequestRow) -> None:
@@ -197,6 +232,8 @@ def test_row_that_is_refused_when_told_quotes_no_value() -> None:
     [
         replace(FROZEN_VALUE, accepted_at=NAIVE),
         replace(FROZEN_VALUE, first_enqueued_at=NAIVE),
+        replace(FROZEN_VALUE, due_at=NAIVE),
+        replace(FROZEN_VALUE, patient_since=NAIVE),
         replace(FROZEN_VALUE, request=replace(FROZEN_VALUE.request, observed_at=NAIVE)),
         replace(FROZEN_VALUE, request=replace(FROZEN_VALUE.request, selection=Selection(only_registered_after=NAIVE))),
     ],
@@ -220,3 +257,83 @@ def test_time_of_another_offset_when_written_is_utc() -> None:
     """The column holds one time zone only."""
     east = FROZEN_VALUE.accepted_at.astimezone(tz=None) + timedelta(0)
     assert to_time_text(east) == FROZEN_ROW.accepted_at
+
+
+# --- what hangs on a user, and what an operator has set ----------------------------------------------------------
+
+FROZEN_COVERAGES = """[{
+    "key": {"caller": "queue", "request_id": "INC-3177"}, "status": "partial", "until": "2026-11-24T09:00:00.000005Z",
+    "removals": [["phone", "delete"], ["hardwareOath", "deactivate"]], "unknown_types": true,
+    "selection": {"keep": ["fido2"], "only_registered_after": "2026-11-24T09:00:00.000005Z", "keep_undated": true},
+    "steps": ["revokeSessions"], "stayed": [["fido2", "6803"]]
+}]"""
+COVERAGE = Coverage(
+    key=RequestKey(Caller("queue"), RequestId("INC-3177")),
+    status=Status.PARTIAL,
+    until=AT,
+    removals=((MethodType.PHONE, Removal.DELETE), (MethodType.HARDWARE_OATH, Removal.DEACTIVATE)),
+    unknown_types=True,
+    selection=Selection(("fido2",), AT, keep_undated=True),
+    steps=("revokeSessions",),
+    stayed=(("fido2", MethodId("6803"), None),),
+)
+FROZEN_CONTROL = """{
+    "paused_until": "2026-11-24T09:00:00.000005Z", "paused_by": "Sam", "paused_why": "Migration",
+    "resets_per_hour": 500, "resets_per_hour_until": "2026-11-24T09:00:00.000005Z"
+}"""
+CONTROL = Control(AT, "Sam", "Migration", 500, AT)
+
+
+def test_coverages_of_today_when_read_later_are_what_they_were() -> None:
+    """They lie for 400 days, too; nothing is nothing."""
+    assert coverages_from_json(FROZEN_COVERAGES) == (COVERAGE,)
+    assert json.loads(coverages_to_json((COVERAGE,))) == json.loads(FROZEN_COVERAGES)
+    assert coverages_from_json(None) == ()
+
+
+def test_control_of_today_when_read_later_is_what_it_was() -> None:
+    """A pause must survive an update of the program; nothing is nothing."""
+    assert control_from_json(FROZEN_CONTROL) == CONTROL
+    assert json.loads(control_to_json(CONTROL)) == json.loads(FROZEN_CONTROL)
+    assert control_from_json(None) == Control()
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (coverages_from_json, FROZEN_COVERAGES.replace('"steps"', '"new": 1, "steps"')),
+        (coverages_from_json, FROZEN_COVERAGES.replace("005Z", "005")),
+        (coverages_from_json, FROZEN_COVERAGES.replace('"phone"', '"pigeon"')),
+        (coverages_from_json, "{}"),
+        (control_from_json, FROZEN_CONTROL.replace('"paused_by"', '"new": 1, "paused_by"')),
+        (control_from_json, FROZEN_CONTROL.replace("500", '"500"')),
+        (control_from_json, "null"),
+        (outcome_from_json, "{}"),
+    ],
+)
+def test_text_that_is_not_ours_when_read_is_refused(read: Callable[[str], object], text: str) -> None:
+    """It is as if the ledger were not there: nobody takes a pause for lifted, or a user for uncovered."""
+    with pytest.raises(UnreadableRowError):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: coverages_to_json((replace(COVERAGE, until=NAIVE),)),
+        lambda: control_to_json(replace(CONTROL, paused_until=NAIVE)),
+    ],
+)
+def test_text_with_a_time_without_an_offset_is_not_written(write: Callable[[], str]) -> None:
+    """As in rows."""
+    with pytest.raises(ValueError, match="a time without an offset"):
+        write()
+
+
+def test_coverage_when_added_is_the_first_of_ten() -> None:
+    """The oldest goes; none adds nothing."""
+    known = tuple(replace(COVERAGE, until=AT - timedelta(hours=hours)) for hours in range(10))
+    new = replace(COVERAGE, until=AT + timedelta(hours=1))
+    assert with_coverage(known, new) == (new, *known[:9])
+    assert with_coverage(known[:2], new) == (new, *known[:2])
+    assert with_coverage(known, None) == known

@@ -1,5 +1,6 @@
 """From what was found and done to the outcome."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
@@ -7,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.evidence import note
+from shared.decide import Covered
+from shared.evidence import ALL_OF_ITS_TYPE, note
 from shared.model import (
+    Coverage,
     Evidence,
     Incident,
     Method,
@@ -18,12 +21,15 @@ from shared.model import (
     PlannedStep,
     Problem,
     Reason,
+    RequestKey,
     Selection,
     StepLine,
 )
 from shared.outcomes import (
+    SecondLook,
     Verification,
     carried_out,
+    covered,
     failed,
     invalid,
     planned,
@@ -31,9 +37,22 @@ from shared.outcomes import (
     refused,
     refused_in_a_dry_run,
 )
-from shared.plan import make_plan, make_scope
+from shared.plan import NOTHING, Scope, make_plan, make_scope
 from shared.policy import Profile
-from shared.vocabulary import AFTER_VERIFYING, MethodResult, MethodType, Status, Step, StepName, StepResult
+from shared.remains import NOT_VERIFIED, OPEN_SKIPS, STEPS_OPEN, open_steps, unless_held_back
+from shared.vocabulary import (
+    AFTER_VERIFYING,
+    QUEUE,
+    MethodId,
+    MethodResult,
+    MethodType,
+    Removal,
+    RequestId,
+    Status,
+    Step,
+    StepName,
+    StepResult,
+)
 from tests.builders import (
     ALICE,
     COMPROMISED,
@@ -302,3 +321,174 @@ def test_outcome_of_a_failure_when_told_then_the_window_is_open_only_where_metho
     """By what was done, not by what was to be done."""
     outcome = failed(an_accepted_request(evidence=an_evidence(*methods, steps=steps)), None, "Throttled", LATER)
     assert [one.code for one in outcome.follow_ups] == expected
+
+
+# --- Covered -----------------------------------------------------------------------------------------------------
+
+UNTIL = NOW.replace(hour=8)
+
+
+def coverage(*stayed: tuple[str, str], status: Status = Status.COMPLETED) -> Coverage:
+    """Make what the reset INC-1 of the queue covers."""
+    named = tuple((type_, MethodId(id_), None if id_ == "*" else "safe to show") for type_, id_ in stayed)
+    key = RequestKey(QUEUE, RequestId("INC-1"))
+    return Coverage(key, status, UNTIL, (), unknown_types=True, selection=Selection(), steps=(), stayed=named)
+
+
+def look_again(
+    *methods: Method,
+    by: Coverage | None = None,
+    unlisted: tuple[MethodType, ...] = (),
+    evidence: Evidence | None = None,
+    scope: Scope | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Tell that a reset covers a request, and what is there now."""
+    scope = scope or make_scope(COMPROMISED_PROFILE, Selection())
+    decision = Covered(COMPROMISED_PROFILE, by or coverage(), dry_run)
+    look = SecondLook(LATER, make_plan(methods, (), scope), unlisted)
+    return covered(an_accepted_request(), evidence or an_evidence(), decision, look)
+
+
+def test_outcome_of_what_is_covered_when_nothing_was_registered_since_then_it_names_the_reset() -> None:
+    """Nothing was done, so nothing is verified and nobody is asked to do anything."""
+    outcome = look_again()
+    assert (outcome.status, codes(outcome), outcome.methods) == (Status.COVERED, ["coveredBy"], ())
+    assert (outcome.verified, outcome.follow_ups, outcome.finished_at) == (False, (), LATER)
+    assert (outcome.dry_run, outcome.steps, outcome.user_id) == (False, (), ALICE)
+    assert outcome.reasons[0].text == (
+        "The reset INC-1 of queue covers it: it ended as completed. It looked last at 2026-11-24T08:00:00+00:00. "
+        "What was seen later, as observedAt says, is reset again."
+    )
+
+
+def test_outcome_of_what_is_covered_when_something_was_registered_since_then_it_is_partial_and_names_it() -> None:
+    """Never a quiet success."""
+    outcome = look_again(a_method(id_="new"), a_method(MethodType.PHONE, "p"))
+    assert (outcome.status, codes(outcome)) == (
+        Status.PARTIAL,
+        ["coveredBy", "registeredSinceReset", "registeredSinceReset"],
+    )
+    assert [(line.type, line.id, line.result, line.error) for line in outcome.methods] == [
+        ("fido2", "new", MethodResult.REMAINING, "registeredSinceReset"),
+        ("phone", "p", MethodResult.REMAINING, "registeredSinceReset"),
+    ]
+    assert outcome.reasons[2].text == "phone p was registered since that reset."
+
+
+def test_outcome_of_what_is_covered_when_the_reset_left_something_behind_then_that_is_not_new() -> None:
+    """It was told of then; the lines show it still."""
+    by = coverage(("fido2", "old"), ("palmReaderAuthenticationMethod", "x"), status=Status.PARTIAL)
+    by = replace(by, undone=("resetPassword",))
+    outcome = look_again(a_method(id_="old"), a_method(None, "x"), by=by)
+    assert (outcome.status, codes(outcome)) == (Status.COVERED, ["coveredBy"])
+    assert "it ended as partial, 2 methods stayed, not done: resetPassword. It looked" in outcome.reasons[0].text
+    assert [(line.id, line.result) for line in outcome.methods] == [
+        ("old", MethodResult.REMAINING),
+        ("x", MethodResult.UNSUPPORTED),
+    ]
+
+
+def test_outcome_of_what_is_covered_when_another_phone_has_the_id_of_one_that_stayed_then_it_is_named() -> None:
+    """Every mobile phone has the same id: what tells them apart is what may be shown of the number."""
+    by = coverage(("phone", "p"))
+    assert look_again(a_method(MethodType.PHONE, "p"), by=by).status is Status.COVERED
+    other = replace(a_method(MethodType.PHONE, "p"), detail="+XX XXXXXXX56")
+    assert codes(look_again(other, by=by)) == ["coveredBy", "registeredSinceReset"]
+
+
+def test_outcome_of_what_is_covered_when_a_method_of_an_unknown_type_is_new_then_it_is_named() -> None:
+    """What everything had to go of is open, known or not."""
+    outcome = look_again(a_method(None, "x"))
+    assert (outcome.status, codes(outcome)) == (Status.PARTIAL, ["coveredBy", "registeredSinceReset"])
+
+
+@pytest.mark.parametrize(("stayed", "status"), [((), Status.PARTIAL), ((("phone", "*"),), Status.COVERED)])
+def test_outcome_of_what_is_covered_when_a_type_cannot_be_listed_then_it_is_partial_unless_that_was_told_before(
+    stayed: tuple[tuple[str, str], ...], status: Status
+) -> None:
+    """Unknown is not nothing."""
+    assert ALL_OF_ITS_TYPE == "*"
+    outcome = look_again(by=coverage(*stayed), unlisted=(MethodType.PHONE,))
+    assert outcome.status is status
+    assert codes(outcome)[1:] == (["notPermitted"] if status is Status.PARTIAL else [])
+
+
+@pytest.mark.parametrize(
+    ("active", "status"), [(None, Status.COVERED), (False, Status.COVERED), (True, Status.PARTIAL)]
+)
+def test_outcome_of_what_is_covered_when_a_token_is_listed_then_only_one_that_is_active_is_open(
+    status: Status, *, active: bool | None
+) -> None:
+    """The reset deactivated it, and Microsoft Graph does not always show that."""
+    scope = Scope({MethodType.HARDWARE_OATH: Removal.DEACTIVATE}, Selection())
+    outcome = look_again(a_method(MethodType.HARDWARE_OATH, active=active), scope=scope)
+    assert outcome.status is status
+
+
+def test_outcome_of_what_is_covered_when_the_profile_removes_nothing_then_no_method_is_open() -> None:
+    """Whoever asked for the sessions only is told of the sessions only."""
+    assert look_again(a_method(), scope=NOTHING).status is Status.COVERED
+
+
+@pytest.mark.parametrize("methods", [(), (a_method(),)])
+def test_outcome_of_what_is_covered_when_it_is_a_dry_run_then_it_is_planned_and_says_so(
+    methods: tuple[Method, ...],
+) -> None:
+    """It would have been covered, and what was registered since is named all the same."""
+    outcome = look_again(*methods, dry_run=True)
+    assert (outcome.status, outcome.dry_run) == (Status.PLANNED, True)
+    assert codes(outcome) == ["coveredBy", *["registeredSinceReset"] * len(methods)]
+
+
+def test_outcome_of_what_is_covered_when_it_had_begun_itself_then_what_it_did_is_told() -> None:
+    """Another reset was faster."""
+    evidence = an_evidence(a_line(result=MethodResult.DELETED), steps=(a_step(),))
+    outcome = look_again(evidence=evidence)
+    assert (outcome.status, outcome.methods, outcome.steps) == (Status.COVERED, evidence.methods, evidence.steps)
+
+
+# --- What remains ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skipped", OPEN_SKIPS)
+def test_remains_when_a_step_was_left_out_although_it_was_needed_then_it_is_named(skipped: str) -> None:
+    """The other reasons to leave one out leave nothing open."""
+    left_out = an_evidence(steps=(a_step(result=StepResult.SKIPPED, detail=skipped),))
+    assert [each.code for each in open_steps(left_out)] == ["stepSkipped"]
+    assert open_steps(an_evidence(steps=(a_step(result=StepResult.SKIPPED, detail="notDisabled"),))) == ()
+
+
+ENABLE, PASS, MFA = (
+    Step(StepName.ENABLE_ACCOUNT),
+    Step(StepName.TEMPORARY_ACCESS_PASS),
+    Step(StepName.PER_USER_MFA, "enforced"),
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "verified", "lines", "skipped"),
+    [
+        (MFA, False, (), None),
+        (PASS, True, (), None),
+        (PASS, False, (), NOT_VERIFIED),
+        (ENABLE, False, (), NOT_VERIFIED),
+        (ENABLE, True, (), None),
+        (ENABLE, True, (a_step(), a_step(ENABLE.name, StepResult.FAILED)), None),
+        (ENABLE, True, (a_step(result=StepResult.FAILED),), STEPS_OPEN),
+        (ENABLE, True, (a_step(result=StepResult.SKIPPED, detail="passMadeBefore: Key Vault secret x"),), None),
+        (ENABLE, True, (a_step(result=StepResult.SKIPPED, detail="federatedPassword"),), STEPS_OPEN),
+    ],
+)
+def test_remains_when_a_way_in_may_be_open_then_nobody_is_let_in_again(
+    step: Step, lines: tuple[StepLine, ...], skipped: str | None, *, verified: bool
+) -> None:
+    """A pass and an enabled account wait for proof; enabling waits for every other step too."""
+    held = unless_held_back(PlannedStep(step), an_evidence(steps=lines), verified=verified)
+    assert held == PlannedStep(step, skipped)
+
+
+def test_remains_when_a_step_is_left_out_anyway_then_its_reason_stays() -> None:
+    """The first reason is the one that counts."""
+    planned_before = PlannedStep(ENABLE, "notDisabledByUs")
+    assert unless_held_back(planned_before, an_evidence(), verified=False) is planned_before

@@ -8,6 +8,7 @@ from shared.errors import (
     ClaimHeldError,
     ClaimLostError,
     GraphError,
+    HeldBackError,
     Later,
     NotPermittedError,
     OperatorError,
@@ -83,3 +84,17 @@ def test_patience_counts_no_wait_for_a_claim() -> None:
     assert not counts_as_attempt(ClaimHeldError(NOW))
     assert not counts_as_attempt(ClaimLostError())
     assert counts_as_attempt(OperatorError("groupUnreadable"))
+
+
+@pytest.mark.parametrize("code", ["paused", "hourlyLimit"])
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_patience_with_what_is_held_back_waits_for_its_time_and_up_to_two_minutes_more(
+    code: str, jitter: float
+) -> None:
+    """Many wait for the same moment; none of them comes before it, nor has tried."""
+    later = NOW + timedelta(hours=3)
+    error = HeldBackError(code, later)
+    assert next_try_at(error, 5, NOW, jitter) == later + timedelta(minutes=2 * jitter)
+    assert next_try_at(error, 5, later + timedelta(hours=1), 0.0) == later + timedelta(hours=1)
+    assert not counts_as_attempt(error)
+    assert (error.code, error.at) == (code, later)

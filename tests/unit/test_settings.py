@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
-from shared.settings import read_settings
+from shared.settings import Secret, read_settings
 
 ROOT = Path(__file__).parents[2]
 SECRET = "c2VjcmV0LWtleQ"
@@ -85,8 +85,7 @@ def test_settings_show_no_secret() -> None:
         ({"ServiceBusConnection": f"SharedAccessKey={SECRET}"}, "must be a connection string"),
         ({"ServiceBusConnection__fullyQualifiedNamespace": "a b"}, "must be a host name"),
         ({"LEDGER_URL": ""}, "LEDGER_URL is not set"),
-        ({"LEDGER_URL": "https://x.table.core.windows.net"}, "no other ledger yet"),
-        ({"LEDGER_URL": "sqlite:///"}, "must be sqlite:///path"),
+        ({"LEDGER_URL": "sqlite:///"}, "LEDGER_URL must be https://<account>.table.core.windows.net, a storage"),
         ({"WEBSITE_INSTANCE_ID": "1"}, "must not be sqlite:///… on Azure"),
         ({"GRAPH_URL": "http://graph.microsoft.com"}, "GRAPH_URL"),
         ({"GRAPH_URL": "https://graph.microsoft.com/v1.0"}, "GRAPH_URL"),
@@ -212,6 +211,62 @@ def test_settings_when_another_address_is_on_loopback_or_plain_then_they_do_not_
 def test_settings_when_azure_runs_the_app_then_the_embedded_ledger_is_refused(name: str) -> None:
     """Any of what Azure sets tells it."""
     assert problems_of(**{name: "x"}) == "LEDGER_URL must not be sqlite:///… on Azure, where instances share no disk"
+
+
+ACCOUNT = "https://account.table.core.windows.net"
+CONNECTIONS = (
+    f"DefaultEndpointsProtocol=https;AccountName=account;AccountKey={SECRET};EndpointSuffix=core.windows.net",
+    f"TableEndpoint={ACCOUNT};SharedAccessSignature=sv=1&sig={SECRET}",
+    f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey={SECRET};TableEndpoint=http://127.0.0.1:10002/a;",
+    "UseDevelopmentStorage=true",
+)
+
+
+def ledger_of(url: str, **changes: str) -> tuple[Path | None, str | None, Secret | None]:
+    """Return which of the three ledgers it is."""
+    settings = read_settings(SOUND | {"LEDGER_URL": url} | changes)
+    return settings.ledger_path, settings.ledger_account, settings.ledger_connection
+
+
+@pytest.mark.parametrize("url", [ACCOUNT, f"{ACCOUNT}/", f" {ACCOUNT} "])
+def test_settings_when_the_ledger_is_an_account_then_our_identity_opens_it(url: str) -> None:
+    """On Azure, too; without a slash at the end."""
+    assert ledger_of(url, WEBSITE_INSTANCE_ID="x") == (None, ACCOUNT, None)
+
+
+@pytest.mark.parametrize("url", CONNECTIONS)
+def test_settings_when_the_ledger_is_a_connection_string_then_it_is_kept_secret(url: str) -> None:
+    """On Azure, too; of an account with its key, with a signature, or of the emulator."""
+    assert ledger_of(url, WEBSITE_INSTANCE_ID="x") == (None, None, Secret(url))
+    assert SECRET not in repr(read_settings(SOUND | {"LEDGER_URL": url}))
+
+
+def test_settings_when_the_ledger_is_a_file_then_it_is_a_path() -> None:
+    """A relative one has three slashes, an absolute one four."""
+    assert ledger_of("sqlite:///ledger.db") == (Path("ledger.db"), None, None)
+    assert ledger_of("sqlite:////var/ledger.db") == (Path("/var/ledger.db"), None, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "account",
+        "account.table.core.windows.net",
+        "http://account.table.core.windows.net",
+        f"{ACCOUNT}/MfaResetRequests",
+        f"{ACCOUNT}?sig={SECRET}",
+        f"https://me:{SECRET}@account.table.core.windows.net",
+        "sqlite://ledger.db",
+        "sqlite:///",
+        "postgres://127.0.0.1/ledger",
+        f"AccountKey={SECRET}",
+    ],
+)
+def test_settings_when_the_ledger_is_anything_else_then_they_do_not_start(url: str) -> None:
+    """Nothing of it is told: there may be a key in it."""
+    assert problems_of(LEDGER_URL=url) == (
+        "LEDGER_URL must be https://<account>.table.core.windows.net, a storage connection string or sqlite:///path"
+    )
 
 
 def test_settings_when_a_value_is_only_spaces_then_it_counts_as_not_set() -> None:

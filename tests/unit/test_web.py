@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -11,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.documents import outcome_document
-from shared.errors import BusUnavailableError, GraphAnswer, LedgerUnavailableError, TokenError
+from shared.errors import GraphAnswer, LedgerUnavailableError, TokenError
 from shared.logs import correlate
 from shared.model import AcceptedRequest, Outcome, Reason, RequestKey
 from shared.permissions import APP_ROLES
-from shared.ports import Call, Finished, Pending, Reply
+from shared.ports import Call, Family, Finished, Pending, Reply
 from shared.readiness import Readiness, judge_readiness, readiness_document
 from shared.vocabulary import FUNCTION_KEY, Caller, RequestId, Status
 from shared.web import HttpAnswer, HttpCall, Principal, Web, health
@@ -28,8 +29,14 @@ KEY = RequestKey(FUNCTION_KEY, RequestId("INC:1"))
 class Desk:
     """A `ports.Front` that gives a test's replies and remembers what it was asked."""
 
-    def __init__(self, *replies: Reply, row: AcceptedRequest | None = None, error: Exception | None = None) -> None:
-        self.replies, self.row, self.error = replies, row, error
+    def __init__(
+        self,
+        *replies: Reply,
+        row: AcceptedRequest | None = None,
+        family: Family | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        self.replies, self.row, self.family, self.error = replies, row, family, error
         self.calls: list[Call] = []
         self.look_ups: list[tuple[RequestId, Caller, bool]] = []
 
@@ -46,6 +53,11 @@ class Desk:
         if self.error:
             raise self.error
         return self.row
+
+    async def look_up_family(self, parent_id: RequestId, caller: Caller, *, any_caller: bool) -> Family | None:
+        """Give the family."""
+        self.look_ups.append((parent_id, caller, any_caller))
+        return self.family
 
 
 READINESS = judge_readiness(a_policy(), {role.name for role in APP_ROLES})
@@ -152,7 +164,7 @@ async def test_post_with_a_bad_idempotency_key_is_400(header: str) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(LedgerUnavailableError(), 503), (BusUnavailableError("secret"), 503), (ValueError("secret"), 500)],
+    [(LedgerUnavailableError("secret"), 503), (ValueError("secret"), 500)],
 )
 async def test_call_that_goes_wrong_on_our_side_says_only_where_to_look(error: Exception, status: int) -> None:
     """A correlation id, and no text of ours or of an exception's."""
@@ -247,7 +259,7 @@ async def test_principal_is_not_read_without_app_service_authentication() -> Non
     await post(desk, x_ms_client_principal=header)
     await a_web(desk, require_entra=False).get_reset(HttpCall("GET", {"x-ms-client-principal": header}), "x")
     assert desk.calls[0].caller == FUNCTION_KEY
-    assert desk.look_ups == [(RequestId("x"), FUNCTION_KEY, True)]
+    assert set(desk.look_ups) == {(RequestId("x"), FUNCTION_KEY, True)}
 
 
 @given(st.text())
@@ -328,10 +340,90 @@ async def test_problem_when_answered_then_it_is_a_problem_document() -> None:
     }
 
 
-async def test_call_that_nothing_was_accepted_of_says_when_to_send_it_again() -> None:
-    """And a bug says nothing of the kind."""
-    assert (await post(Desk(error=LedgerUnavailableError()))).headers == {"Retry-After": "30"}
+async def test_call_that_not_all_was_accepted_of_says_when_and_how_to_send_it_again() -> None:
+    """Under the same id nothing is done twice; a bug says nothing of the kind."""
+    answer = await post(Desk(error=LedgerUnavailableError()))
+    assert (answer.headers, answer.document["code"]) == ({"Retry-After": "30"}, "unavailable")
+    assert answer.document["detail"] == (
+        "Nothing was accepted, or not all of several: send it again, under the same requestId or Idempotency-Key."
+    )
     assert (await post(Desk(error=ZeroDivisionError()))).headers == {}
+
+
+# --- Several users ----------------------------------------------------------------------------------------------
+
+CHILDREN = ("INC-1.ABCDEFGHIJKLMNOP", "INC-1.ABCDEFGHIJKLMNOQ")
+
+
+def children(*outcomes: Outcome | None) -> tuple[AcceptedRequest, ...]:
+    """Make what one body was split into, each with its outcome or none yet."""
+    rows = [an_accepted_request(outcome=outcome) for outcome in outcomes]
+    ids = [RequestId(each) for each in CHILDREN]
+    return tuple(replace(row, key=RequestKey(FUNCTION_KEY, id_)) for row, id_ in zip(rows, ids, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status", "word", "headers"),
+    [
+        ((an_outcome(Status.COMPLETED), an_outcome(Status.REFUSED)), 200, "ended", {}),
+        ((an_outcome(Status.COMPLETED), None), 202, "accepted", {"Retry-After": "30"}),
+        ((None, None), 202, "accepted", {"Retry-After": "30"}),
+    ],
+)
+async def test_get_of_the_id_of_several_shows_each_as_it_is(
+    outcomes: tuple[Outcome | None, ...], status: int, word: str, headers: dict[str, str]
+) -> None:
+    """200 once all have ended, 202 and when to look again until then."""
+    desk = Desk(family=Family(RequestId("INC-1"), children(*outcomes)))
+    answer = await a_web(desk, require_entra=False).get_reset(HttpCall("GET", {}), "INC-1")
+    lines = [
+        {"requestId": id_, "status": outcome.status.value if outcome else "accepted"}
+        for id_, outcome in zip(CHILDREN, outcomes, strict=True)
+    ]
+    assert (answer.status, answer.headers) == (status, headers)
+    assert answer.document == {"requestId": "INC-1", "status": word, "requests": lines}
+
+
+async def test_get_of_an_id_that_is_a_request_and_a_body_of_several_shows_the_request() -> None:
+    """The family is not even looked for."""
+    desk = Desk(row=an_accepted_request(), family=Family(RequestId("INC-1"), children(None)))
+    answer = await a_web(desk, require_entra=False).get_reset(HttpCall("GET", {}), "INC-1")
+    assert "requests" not in answer.document
+    assert len(desk.look_ups) == 1
+
+
+async def test_get_of_the_id_of_several_looks_at_those_of_all_for_a_reader_only() -> None:
+    """An asker is shown their own, as with a single request."""
+    desk = Desk()
+    for role in ("MfaReset.Request", "MfaReset.Read"):
+        header = principal(("oid", APPLICATION), ("roles", role))
+        call = HttpCall("GET", {"x-ms-client-principal": header})
+        assert (await a_web(desk, require_entra=True).get_reset(call, "INC-1")).status == 404
+    assert [any_caller for _, _, any_caller in desk.look_ups] == [False, False, True, True]
+    assert {caller for _, caller, _ in desk.look_ups} == {APPLICATION}
+
+
+@pytest.mark.parametrize(
+    ("ids", "location"),
+    [
+        (CHILDREN, "/api/resets/INC-1"),
+        ((CHILDREN[0], "INC-2.ABCDEFGHIJKLMNOP"), None),
+        (("INC-1", "INC-2"), None),
+        (("a%b/c.ABCDEFGHIJKLMNOP",) * 2, "/api/resets/a%25b%2Fc"),
+    ],
+)
+async def test_post_of_several_leads_to_their_common_id(ids: tuple[str, ...], location: str | None) -> None:
+    """Requests of different parents, or of none, have no address in common."""
+    replies = [Pending(RequestKey(FUNCTION_KEY, RequestId(each))) for each in ids]
+    answer = await post(Desk(*replies))
+    assert (answer.status, answer.headers.get("Location"), answer.headers["Retry-After"]) == (202, location, "30")
+
+
+async def test_post_of_several_that_have_ended_already_has_no_address() -> None:
+    """Each outcome stands in the answer."""
+    ended = Finished(an_outcome(Status.COMPLETED))
+    answer = await post(Desk(ended, ended))
+    assert (answer.status, answer.headers) == (202, {"Retry-After": "30"})
 
 
 # --- Readiness --------------------------------------------------------------------------------------------------

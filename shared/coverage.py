@@ -1,0 +1,85 @@
+"""Whether an earlier reset covers a request, so that nothing need be done again (product.md 5). Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.evidence import STILL_LISTED
+from shared.model import AcceptedRequest, Coverage, Evidence, Outcome, RequestKey, Selection
+from shared.plan import Scope
+from shared.remains import OPEN_SKIPS
+from shared.vocabulary import AFTER_VERIFYING, MethodResult, Removal, Step, StepResult
+
+_UNDONE = {StepResult.FAILED, StepResult.NOT_PERMITTED, StepResult.UNCONFIRMED}
+_GONE = {MethodResult.DELETED, MethodResult.ALREADY_GONE, MethodResult.DEACTIVATED}
+
+
+@dataclass(frozen=True)
+class History:
+    """What earlier resets of the user cover, the newest first, and when what the request is about was seen."""
+
+    coverages: tuple[Coverage, ...]
+    seen_at: datetime
+
+
+def seen_at(accepted: AcceptedRequest, cooldown: timedelta) -> datetime:
+    """Return when the compromise was seen: as the request says, else a while before it was first enqueued.
+
+    Nobody has seen what had not happened when they asked: a sender's clock may be fast.
+    """
+    if accepted.request.observed_at is None:
+        return accepted.first_enqueued_at - cooldown
+    return min(accepted.request.observed_at, accepted.first_enqueued_at)
+
+
+def coverage_of(
+    outcome: Outcome, evidence: Evidence, scope: Scope, steps: Iterable[Step], looked_at: datetime
+) -> Coverage:
+    """Say what a reset covers whose last verifying listing began at `looked_at`.
+
+    It took on every step of its profile. Only one that comes after the methods, and lets their owner in again, is not
+    covered where it was not done: whoever asks again gets it. A method that came so late that the last look was the
+    first to show it was never tried: it is not among those that are known to stay.
+    """
+    undone = {line.step for line in evidence.steps if line.result in _UNDONE or line.detail in OPEN_SKIPS}
+    stayed = [line for line in evidence.methods if line.result not in _GONE and line.error != STILL_LISTED]
+    return Coverage(
+        RequestKey(outcome.caller, outcome.request_id),
+        outcome.status,
+        looked_at,
+        tuple(scope.removals.items()),
+        scope.unknown_types,
+        scope.selection,
+        tuple(str(step) for step in steps if step.name not in AFTER_VERIFYING or str(step) not in undone),
+        tuple((line.type, line.id, line.detail) for line in stayed),
+        tuple(sorted(undone)),
+    )
+
+
+def find_covering(history: History, scope: Scope, steps: Iterable[Step]) -> Coverage | None:
+    """Return the newest reset that took on all that is asked for and looked no earlier than it was seen."""
+    asked = {str(step) for step in steps}
+    for coverage in history.coverages:
+        if history.seen_at <= coverage.until and asked <= set(coverage.steps) and _took_on(coverage, scope):
+            return coverage
+    return None
+
+
+def _took_on(coverage: Coverage, scope: Scope) -> bool:
+    removals = dict(coverage.removals)
+    if scope.unknown_types and not coverage.unknown_types:
+        return False
+    if any(removals.get(type_) not in {removal, Removal.DELETE} for type_, removal in scope.removals.items()):
+        return False
+    return not scope.removals or _left_out_no_more(coverage.selection, scope.selection)
+
+
+def _left_out_no_more(earlier: Selection, asked: Selection) -> bool:
+    """Whether all that the earlier selection left out is left out by this one too."""
+    if not set(earlier.keep) <= set(asked.keep):
+        return False
+    if earlier.only_registered_after is None:
+        return True
+    if asked.only_registered_after is None or asked.only_registered_after < earlier.only_registered_after:
+        return False
+    return asked.keep_undated or not earlier.keep_undated

@@ -1,0 +1,110 @@
+"""Claims in the SQLite file, and what is kept under one: evidence, outcome, what a reset covers."""
+
+from sqlite3 import Connection
+
+from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
+from shared.ledger.database import Database
+from shared.ledger.holding import CLAIM_LASTS
+from shared.ledger.rows import (
+    coverages_from_json,
+    coverages_to_json,
+    evidence_to_json,
+    from_time_text,
+    outcome_to_json,
+    to_time_text,
+    with_coverage,
+)
+from shared.model import AcceptedRequest, Coverage, Evidence, Outcome, RequestKey
+from shared.ports import Clock
+from shared.vocabulary import UserId
+
+_ACQUIRE = """
+    INSERT INTO claims VALUES (:user_id, :holder, :until)
+    ON CONFLICT (user_id) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE until <= :now
+"""
+_SELECT = "SELECT holder, until FROM claims WHERE user_id = ?"
+_RENEW = "UPDATE claims SET until = ? WHERE user_id = ? AND holder = ?"
+_RELEASE = "DELETE FROM claims WHERE user_id = ? AND holder = ?"
+
+_SET_EVIDENCE = "UPDATE requests SET evidence = ? WHERE caller = ? AND request_id = ?"
+_SET_OUTCOME = "UPDATE requests SET outcome = ?, reported = 0 WHERE caller = ? AND request_id = ?"
+_SELECT_COVERAGES = "SELECT text FROM coverages WHERE user_id = ?"
+_SET_COVERAGES = """
+    INSERT INTO coverages VALUES (:user_id, :text, :at)
+    ON CONFLICT (user_id) DO UPDATE SET text = excluded.text, written_at = excluded.written_at
+"""
+
+
+class SqliteClaims:
+    """`shared.ledger.holding.ClaimStore`: the time is read once the file is locked, so no wait makes it old."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def acquire(self, user_id: UserId, holder: str) -> None:
+        """Write `holder` where there is no row or an expired one; else raise ClaimHeldError."""
+
+        def insert_or_replace(connection: Connection) -> tuple[str, str]:
+            now = self._clock.now()
+            times = {"until": to_time_text(now + CLAIM_LASTS), "now": to_time_text(now)}
+            connection.execute(_ACQUIRE, {"user_id": user_id, "holder": holder, **times})
+            kept: tuple[str, str] = connection.execute(_SELECT, (user_id,)).fetchone()
+            return kept
+
+        kept_holder, until = await self._database.write(insert_or_replace)
+        if kept_holder != holder:
+            raise ClaimHeldError(from_time_text(until))
+
+    async def renew(self, user_id: UserId, holder: str) -> None:
+        """Make it last from now where the row names `holder`, expired or not; else raise ClaimLostError."""
+        await self._database.write(lambda connection: self._renew(connection, user_id, holder))
+
+    async def release(self, user_id: UserId, holder: str) -> None:
+        """Remove the row where it names `holder`; else, and on a second call, change nothing."""
+        await self._database.write(lambda connection: connection.execute(_RELEASE, (user_id, holder)))
+
+    async def write_evidence(self, user_id: UserId, holder: str, accepted: AcceptedRequest, evidence: Evidence) -> None:
+        """Do as `renew` does, and keep the evidence, in one step."""
+        text = evidence_to_json(evidence)
+
+        def renew_and_write(connection: Connection) -> None:
+            self._renew(connection, user_id, holder)
+            _write(connection, _SET_EVIDENCE, text, accepted.key)
+
+        await self._database.write(renew_and_write)
+
+    async def read_coverages(self, user_id: UserId) -> tuple[Coverage, ...]:
+        """Return what the last resets of the user cover, the newest first."""
+        return await self._database.read(lambda connection: _coverages(connection, user_id))
+
+    async def end(
+        self, user_id: UserId, holder: str, accepted: AcceptedRequest, outcome: Outcome, coverage: Coverage | None
+    ) -> None:
+        """Keep outcome and coverage and remove the row where it names `holder`, in one step; else ClaimLostError."""
+        text = outcome_to_json(outcome)
+
+        def write_and_release(connection: Connection) -> None:
+            if not connection.execute(_RELEASE, (user_id, holder)).rowcount:
+                raise ClaimLostError
+            _write(connection, _SET_OUTCOME, text, accepted.key)
+            covered = coverages_to_json(with_coverage(_coverages(connection, user_id), coverage))
+            row = {"user_id": user_id, "text": covered, "at": to_time_text(self._clock.now())}
+            connection.execute(_SET_COVERAGES, row)
+
+        await self._database.write(write_and_release)
+
+    def _renew(self, connection: Connection, user_id: UserId, holder: str) -> None:
+        until = to_time_text(self._clock.now() + CLAIM_LASTS)
+        if not connection.execute(_RENEW, (until, user_id, holder)).rowcount:
+            raise ClaimLostError
+
+
+def _write(connection: Connection, statement: str, text: str, key: RequestKey) -> None:
+    if not connection.execute(statement, (text, key.caller, key.request_id)).rowcount:
+        raise LedgerUnavailableError("The ledger holds no request under this key.")
+
+
+def _coverages(connection: Connection, user_id: UserId) -> tuple[Coverage, ...]:
+    found = connection.execute(_SELECT_COVERAGES, (user_id,)).fetchone()
+    return coverages_from_json(found and str(found[0]))

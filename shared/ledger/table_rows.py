@@ -1,0 +1,62 @@
+"""The rows of the three tables: what is in which partition, and under which key."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import datetime
+
+from shared.ledger.limits import oldest_that_counts
+from shared.ledger.rows import RequestRow, to_row, to_time_text
+from shared.ledger.tables import REQUESTS, USERS, Found, Row, keys, read_text, write_text
+from shared.model import AcceptedRequest, RequestKey
+from shared.vocabulary import Mark
+
+OPEN, CHILDREN, STARTS, THE_CONTROL = "~open", "~children:", "starts", "control"
+# Evidence and outcomes go with their requests.
+FORGOTTEN_BY_AGE = (
+    (USERS, "not (RowKey ge 'run:' and RowKey lt 'run;')"),
+    (REQUESTS, f"PartitionKey ge '{CHILDREN}' and PartitionKey lt '{CHILDREN[:-1]};'"),
+)
+TEXTS = ("request", "evidence", "outcome")
+PLAIN = [name for name in RequestRow.__dataclass_fields__ if name not in {*TEXTS, "caller", "request_id"}]
+
+
+def request_row(accepted: AcceptedRequest) -> Row:
+    """Write an accepted request as a row of `Requests`; raise ValueError as `rows.to_row` does."""
+    values = asdict(to_row(accepted))
+    row = keys_of(accepted.key) | {name: values[name] for name in PLAIN}
+    for name in TEXTS:
+        row |= write_text(name, values[name])
+    return row
+
+
+def keys_of(key: RequestKey) -> Row:
+    """Begin the row of a request."""
+    return keys(key.request_id, key.caller)
+
+
+def open_key(key: RequestKey) -> str:
+    """Name a request among those that are open."""
+    return hashlib.sha256(str(key).encode()).hexdigest()
+
+
+def open_row(key: RequestKey, due_at: datetime) -> Row:
+    """Write when an open request is due."""
+    names = {"caller": key.caller, "request_id": key.request_id, "due_at": to_time_text(due_at)}
+    return keys(OPEN, open_key(key)) | names
+
+
+def mark_key(mark: Mark) -> str:
+    """Name a mark in its user's partition."""
+    return f"mark:{hashlib.sha256(mark.encode()).hexdigest()[:32]}"
+
+
+def read_children(row: Row) -> list[str]:
+    """Read the ids that a body was split into."""
+    return [str(child) for child in json.loads(read_text("children", row) or "[]")]
+
+
+def read_starts(found: Found | None, now: datetime) -> dict[int, int]:
+    """Read how many resets started in which minute of those that count."""
+    pairs = json.loads((found and read_text("starts", found.row)) or "[]")
+    return {int(minute): int(number) for minute, number in pairs if minute >= oldest_that_counts(now)}

@@ -1,0 +1,146 @@
+"""`python -m shared.operate`: pause resets and lift the pause, raise the hourly limit for a while, see what holds."""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.bootstrap import SystemClock, open_ledger
+from shared.errors import LedgerUnavailableError, SettingsError
+from shared.model import Control
+from shared.ports import Ledger
+from shared.settings import read_settings
+
+DONE, FAILED, WRONG = 0, 1, 2  # exit statuses
+LONGEST = timedelta(days=7)  # what is forgotten ends by itself
+MOST_AN_HOUR = 100_000
+MAX_WORDS = 300
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
+_EPILOGUE = """\
+Needs the app's settings in the environment: LEDGER_URL and MFA_RESET_POLICY at least. What is set here takes effect
+within seconds: it is read whenever a reset begins and before each change, in the middle of a reset too.
+Without a connection string in LEDGER_URL you are who `az login` says, and need Storage Table Data Contributor.
+Exit status: 0 done, 1 the ledger could not be reached, 2 called or set up wrongly.
+"""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command is asked for: `verb` is show, pause, resume, limit or usual-limit."""
+
+    verb: str
+    lasting: timedelta = timedelta()
+    by: str | None = None
+    why: str | None = None
+    number: int | None = None
+
+
+def read_order(words: Sequence[str]) -> Order:
+    """Read the command line; exit with 2 where it makes no sense."""
+    parser = argparse.ArgumentParser(
+        "python -m shared.operate",
+        description=__doc__,
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("show", help="what holds now")
+    pause = verbs.add_parser("pause", help="begin no reset and change nothing; requests wait")
+    pause.add_argument("--for", dest="lasting", type=_duration, required=True, help="30m, 4h, 2d: 7d at most")
+    pause.add_argument("--by", type=_words, required=True, help="who pauses")
+    pause.add_argument("--why", type=_words, required=True, help="what others should know")
+    verbs.add_parser("resume", help="lift the pause")
+    limit = verbs.add_parser("limit", help="another number of resets an hour and caller, for a while")
+    limit.add_argument("number", type=_number)
+    limit.add_argument("--for", dest="lasting", type=_duration, required=True, help="30m, 4h, 2d: 7d at most")
+    verbs.add_parser("usual-limit", help="the policy's number again")
+    return Order(**vars(parser.parse_args(words)))
+
+
+def carry_out(order: Order, control: Control, now: datetime) -> Control:
+    """Return what holds once the order is carried out; a second call only moves the end of what ends. Pure."""
+    match order.verb:
+        case "pause":
+            return replace(control, paused_until=now + order.lasting, paused_by=order.by, paused_why=order.why)
+        case "resume":
+            return replace(control, paused_until=None, paused_by=None, paused_why=None)
+        case "limit":
+            return replace(control, resets_per_hour=order.number, resets_per_hour_until=now + order.lasting)
+        case "usual-limit":
+            return replace(control, resets_per_hour=None, resets_per_hour_until=None)
+        case _:
+            return control
+
+
+def describe(control: Control, usual: int, now: datetime) -> str:
+    """Say in words what holds."""
+    lines = ["Not paused: requests are carried out."]
+    if control.paused_until and control.is_paused(now):
+        lines = [f"Paused until {_time(control.paused_until)} by {control.paused_by}: {control.paused_why}"]
+    limit = control.limit(usual, now)
+    until = f" until {_time(control.resets_per_hour_until)}" if control.resets_per_hour_until and limit != usual else ""
+    lines.append(f"Resets an hour and caller: {limit}{until}; the policy says {usual}.")
+    return "\n".join(lines)
+
+
+async def operate(order: Order, ledger: Ledger, usual: int, now: datetime) -> str:
+    """Carry the order out and say what holds then. Raises LedgerUnavailableError."""
+    kept = await ledger.read_control()
+    control = carry_out(order, kept, now)
+    if control != kept:
+        await ledger.write_control(control)
+    return describe(control, usual, now)
+
+
+async def run(order: Order) -> int:
+    """Carry the order out on the ledger of the settings; return the exit status."""
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG
+    clock = SystemClock()
+    ledger = open_ledger(settings, clock, as_operator=True)
+    try:
+        said = await operate(order, ledger, settings.policy.limits.resets_per_hour, clock.now())
+    except LedgerUnavailableError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    finally:
+        await ledger.close()
+    sys.stdout.write(f"{said}\n")
+    return DONE
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    lasting = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else LONGEST * 2
+    if lasting > LONGEST:
+        raise argparse.ArgumentTypeError("a whole number and m, h or d, 7d at most: 30m, 4h, 2d")
+    return lasting
+
+
+def _words(text: str) -> str:
+    words = " ".join(text.split())
+    if not words or len(words) > MAX_WORDS or not words.isprintable():
+        raise argparse.ArgumentTypeError(f"1 to {MAX_WORDS} printable characters")
+    return words
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text) or int(text) > MOST_AN_HOUR:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to {MOST_AN_HOUR}")
+    return int(text)
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(run(read_order(sys.argv[1:]))))

@@ -1,0 +1,21 @@
+"""Fixtures of more than one kind of test."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.azurite import Azurite, AzuriteMissingError
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """Start Azurite once a test process; where it is not installed, skip, but never where CI tests."""
+    with ExitStack() as stack:
+        server = Azurite()
+        try:
+            stack.enter_context(server)
+        except AzuriteMissingError as missing:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
+        yield server

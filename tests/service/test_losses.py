@@ -1,0 +1,135 @@
+"""What goes wrong for a reason that nobody has foreseen ends all the same, and keeps nobody else waiting."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sandbox.tenant import Fault
+from sandbox.tenant import method as a_method
+from shared.ports import Delivery
+from shared.sweep import LOST_AFTER
+from shared.vocabulary import FUNCTION_KEY, Status, UserId
+from tests.service.stage import DEVON, OAKLEY, PARKER, policy_with, request_for
+from tests.service.test_reception import Door, key_of, open_door
+
+LATE = LOST_AFTER + timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """Give a door of its own to each test."""
+    async with open_door(tmp_path) as door:
+        yield door
+
+
+async def accept(door: Door, request_id: str = "INC-1", user: str = DEVON) -> None:
+    """Leave a request behind that was due just now, as a killed process does."""
+    await door.stage.ledger.accept(request_for(user, door.stage.clock.now(), request_id=request_id))
+
+
+async def test_request_that_gets_lost_again_and_again_is_tried_ever_more_seldom_and_has_failed(door: Door) -> None:
+    """A bug must not revoke somebody's sessions every ten minutes for ever."""
+    await accept(door)
+    found = 0
+    for _ in range(24 * 6 + 10):
+        door.stage.clock.advance(LATE.total_seconds())
+        found += await door.sweep.resume_the_lost()
+    assert found < 30
+    assert [told["status"] for told in door.told()] == ["failed"]
+    assert [told["reasons"][0]["code"] for told in door.told()] == ["patienceAtItsEnd"]
+    assert (await door.row()).reported
+    assert len(door.rejected()) == 1
+
+
+async def test_request_that_another_worker_is_at_is_not_given_up(door: Door) -> None:
+    """It is resumed instead."""
+    door.stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=503, times=None))
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    resumes = len(door.resumes())
+    door.stage.clock.advance((DAY + LATE).total_seconds())
+    async with door.stage.ledger.claim(UserId(DEVON)):
+        assert await door.sweep.resume_the_lost() == 1
+    assert door.told() == []
+    assert len(door.resumes()) == resumes + 1
+
+
+async def test_row_that_cannot_be_read_does_not_keep_the_others_waiting(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older version after a rollback, say: it is told, the others are resumed."""
+    await accept(door)
+    await accept(door, "INC-2", OAKLEY)
+    spoil = "UPDATE requests SET request = '{}' WHERE request_id = 'INC-1'"
+    await door.stage.ledger._database.write(lambda connection: connection.execute(spoil))
+    door.stage.clock.advance(LATE.total_seconds())
+    assert await door.sweep.resume_the_lost() == 2
+    assert [key for key, _ in door.resumes()] == ["queue:INC-2"]
+    assert "unreadableRow" in caplog.text
+
+
+async def test_message_that_comes_again_after_its_partial_outcome_is_that_outcome(door: Door) -> None:
+    """The process died before the message was settled: it asks for nothing new."""
+    delivery = Delivery(b'{"requestId": "INC-1", "user": "%s"}' % PARKER.encode(), "M", 7, door.stage.clock.now())
+    await door.reception().receive(delivery)
+    kept, changes = await door.row(), door.stage.changes()
+    await door.reception().receive(delivery)
+    assert [told["status"] for told in door.told()] == ["partial", "partial"]
+    assert (await door.row(), door.stage.changes()) == (kept, changes)
+
+
+async def test_call_that_is_repeated_is_resumed_although_the_row_was_due_much_later(door: Door) -> None:
+    """Half a reset must not stand for an hour because its safety resume came early."""
+    door.stage.tenant.add_fault(Fault(method="GET", path="authentication/methods", status=503, times=10))
+    await door.call({"requestId": "INC-1", "user": DEVON})
+    await door.stage.ledger.expect(key_of("INC-1", FUNCTION_KEY), door.stage.clock.now() + timedelta(hours=1))
+    await door.call({"requestId": "INC-1", "user": DEVON})
+    await door.go_on("functionKey:INC-1")
+    assert [told["status"] for told in door.told()] == ["completed"]
+
+
+async def test_request_that_waits_for_the_limit_asks_nothing_of_the_directory(door: Door) -> None:
+    """Many wait for the same moment; the first that may start does."""
+    door.stage.policy = policy_with(limits={"resetsPerHour": 1})
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    await door.receive({"requestId": "INC-2", "user": OAKLEY})
+    await door.go_on("queue:INC-2")
+    calls = len(door.stage.tenant.calls)
+    await door.go_on("queue:INC-2")
+    assert len(door.stage.tenant.calls) == calls
+    assert [told["requestId"] for told in door.told()] == ["INC-1"]
+    door.stage.clock.advance(3_600)
+    await door.go_on("queue:INC-2")
+    assert [told["requestId"] for told in door.told()] == ["INC-1", "INC-2"]
+
+
+async def test_compromise_that_was_seen_ahead_of_the_clock_is_covered_like_one_seen_now(door: Door) -> None:
+    """A sender's clock may be fast: a burst is one reset all the same."""
+    ahead = (door.stage.clock.now() + timedelta(minutes=4)).isoformat()
+    at = door.stage.clock.now()
+    for number in range(3):
+        body = b'{"requestId": "INC-%d", "user": "%s", "observedAt": "%s"}' % (number, DEVON.encode(), ahead.encode())
+        await door.reception().receive(Delivery(body, f"M{number}", number, at))
+    assert [told["status"] for told in door.told()] == ["completed", "covered", "covered"]
+
+
+async def test_method_that_came_too_late_to_be_tried_is_told_by_the_next_alert(door: Door) -> None:
+    """An intruder who registers again and again is not quietly covered."""
+    stage = door.stage
+    methods = stage.tenant.directory.users[OAKLEY].methods
+
+    async def register(seconds: float) -> None:
+        if seconds > 5:
+            methods.append(a_method("softwareOath", f"late-{stage.clock.now().isoformat()}"))
+
+    stage.clock.on_sleep = register
+    sent_at = stage.clock.now()
+    for number in range(2):
+        body = b'{"requestId": "INC-%d", "user": "%s"}' % (number, OAKLEY.encode())
+        await door.reception().receive(Delivery(body, f"M{number}", number, sent_at))
+        stage.clock.on_sleep = None
+    first, second = door.told()
+    assert (first["status"], second["status"]) == (Status.PARTIAL, Status.PARTIAL)
+    assert "registeredSinceReset" in {reason["code"] for reason in second["reasons"]}
