@@ -1,4 +1,4 @@
-"""`python -m sandbox run` does the main job against the sandbox; `python -m sandbox serve` leaves it up."""
+"""`python -m sandbox run` does the main job against the sandbox; `serve` leaves it up; `soak` disturbs and kills it."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 
+from sandbox import soak
 from sandbox.demonstration import show
 from sandbox.stage import REQUESTS, Stage, set_up
 
@@ -15,9 +16,27 @@ SERVE_PORT = 7071
 def main() -> int:
     """Run the command; the exit code is 0 only when all is as it should be."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    parser.add_argument("command", choices=["run", "serve"])
+    parser.add_argument("command", choices=["run", "serve", "soak"])
     parser.add_argument("--port", type=int, default=SERVE_PORT, help="where `serve` answers HTTP (0: a free port)")
+    parser.add_argument("--requests", type=int, default=soak.Plan.requests, help="how many `soak` sends")
+    parser.add_argument(
+        "--seconds", type=float, default=soak.Plan.seconds, help="in how many seconds `soak` sends them"
+    )
+    parser.add_argument("--end-seconds", type=float, default=soak.Plan.end_seconds, help="how long `soak` waits then")
+    parser.add_argument("--hosts", type=int, default=soak.Plan.hosts, help="how many hosts `soak` runs at once")
+    parser.add_argument("--seed", type=int, default=soak.Plan.seed, help="what `soak` draws from")
+    parser.add_argument("--ledger", help="a LEDGER_URL for `soak`: a storage connection string, say")
     arguments = parser.parse_args()
+    if arguments.command == "soak":
+        plan = soak.Plan(
+            requests=arguments.requests,
+            hosts=arguments.hosts,
+            seconds=arguments.seconds,
+            end_seconds=arguments.end_seconds,
+            seed=arguments.seed,
+            ledger=arguments.ledger,
+        )
+        return 0 if asyncio.run(soak.run(plan, _say)) else 1
     if arguments.command == "run":
         return asyncio.run(_run())
     return asyncio.run(_serve(arguments.port))

@@ -33,6 +33,10 @@ RENEWAL_BUFFER = timedelta(seconds=10)
 _log = logging.getLogger("Host.Triggers.ServiceBus")
 
 
+# The SDK says ValueError of a receiver that was shut down meanwhile, as a broken connection does it.
+FAILURES = (AzureError, OSError, TimeoutError, ValueError)
+
+
 class ServiceBusPump:
     """Pumps one entity from `run` until `stop`; StartError when the connection string is none."""
 
@@ -92,7 +96,7 @@ class ServiceBusPump:
                     receiver = await self._connect(stack)
                     back_off_seconds = FIRST_BACK_OFF_SECONDS
                     await self._receive(receiver)
-            except (AzureError, OSError, TimeoutError) as error:
+            except FAILURES as error:
                 _log.warning("%s: %s; trying again in %.1f s", self._name, _describe(error), back_off_seconds)
                 await self._pause(back_off_seconds)
                 back_off_seconds = min(2 * back_off_seconds, LONGEST_BACK_OFF_SECONDS)
@@ -166,7 +170,7 @@ class ServiceBusPump:
                     await receiver.abandon_message(message)
                 elif self._trigger.auto_complete_messages:
                     await receiver.complete_message(message)
-        except (AzureError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             _log.error(
                 "%s: message %s was not settled and comes again: %s",
                 self._name,
@@ -183,7 +187,7 @@ class ServiceBusPump:
                 return
             try:
                 await receiver.renew_message_lock(message, timeout=CALL_SECONDS)
-            except (AzureError, OSError, TimeoutError) as error:
+            except FAILURES as error:
                 _log.warning(
                     "%s: the lock of message %s is lost: %s", self._name, message.sequence_number, _describe(error)
                 )

@@ -56,7 +56,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """The record of one call: `path` is decoded and has the query; `status` is 0 until it is answered, or cut."""
+    """The record of one call: `path` is decoded and has the query; `status` is 0 until it is answered, or cut.
+
+    `client_id` is the application that the token says it was issued to, believed here without a look at the signature.
+    """
 
     at: datetime
     method: str
@@ -64,6 +67,7 @@ class Call:
     status: int
     client_request_id: str | None
     effect: bool
+    client_id: str | None = None
 
 
 class GraphError(Exception):

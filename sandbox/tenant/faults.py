@@ -73,6 +73,11 @@ class _Armed:
     fault: Fault
     matched: int = 0
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether it can hit nothing any more."""
+        return self.fault.times is not None and self.matched >= self.fault.skip + self.fault.times
+
     def hits(self) -> bool:
         """Count a matching call; say whether it is one of those to be hit."""
         self.matched += 1
@@ -83,7 +88,10 @@ class _Armed:
 
 @dataclass
 class FaultList:
-    """The faults in force; of several that would hit a call the first added does, and only that one counts it."""
+    """The faults in force; of several that would hit a call the first added does, and only that one counts it.
+
+    A fault that has hit its last call is forgotten, so that a soak may order thousands.
+    """
 
     armed: list[_Armed] = field(default_factory=list)
 
@@ -99,6 +107,7 @@ class FaultList:
         """Return the fault that hits a call, None when it passes."""
         for armed in self.armed:
             if armed.fault.matches(method, path) and armed.hits():
+                self.armed = [each for each in self.armed if not each.is_spent]
                 return armed.fault
         return None
 

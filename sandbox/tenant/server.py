@@ -16,6 +16,7 @@ from sandbox.tenant.confidential import secrets_of_directory, without_names
 from sandbox.tenant.directory import Directory, load_directory
 from sandbox.tenant.exchange import Answer, Call, Question
 from sandbox.tenant.faults import Fault, FaultList, Sleep, answer_under
+from sandbox.tenant.tokens import read_client_id
 from sandbox.tenant.world import Now, World, utc_now
 
 LOOPBACK = "127.0.0.1"
@@ -99,6 +100,7 @@ class Tenant(World):
             status=0,
             client_request_id=request.headers.get("client-request-id"),
             effect=False,
+            client_id=read_client_id(request.headers.get("Authorization", "")),
         )
         place = len(calls)
         calls.append(call)

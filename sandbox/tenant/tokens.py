@@ -75,6 +75,14 @@ class TokenAuthority:
         return _base64(hmac.new(self.key, content.encode(errors="replace"), hashlib.sha256).digest())
 
 
+def read_client_id(authorization: str) -> str | None:
+    """Say to which application a bearer token was issued, whoever signed it; None for what is no token."""
+    try:
+        return str(_decode(authorization.split(".")[1])["appid"])
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _unauthorised(message: str) -> GraphError:
     return GraphError(401, "InvalidAuthenticationToken", message, {"WWW-Authenticate": 'Bearer realm=""'})
 
