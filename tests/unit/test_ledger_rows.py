@@ -265,7 +265,7 @@ FROZEN_COVERAGES = """[{
     "key": {"caller": "queue", "request_id": "INC-3177"}, "status": "partial", "until": "2026-11-24T09:00:00.000005Z",
     "removals": [["phone", "delete"], ["hardwareOath", "deactivate"]], "unknown_types": true,
     "selection": {"keep": ["fido2"], "only_registered_after": "2026-11-24T09:00:00.000005Z", "keep_undated": true},
-    "steps": ["revokeSessions"], "stayed": [["fido2", "6803"]]
+    "steps": ["revokeSessions"], "stayed": [["fido2", "6803", null]], "undone": []
 }]"""
 COVERAGE = Coverage(
     key=RequestKey(Caller("queue"), RequestId("INC-3177")),

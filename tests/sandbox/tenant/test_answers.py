@@ -1,6 +1,7 @@
 import pytest
 
 from sandbox.tenant import Call, Tenant
+from sandbox.tenant.tokens import SYSTEM_ASSIGNED_CLIENT_ID
 from tests.sandbox.tenant.conftest import AVERY, BLAIR, MOBILE, Caller, Clock, error_of
 from tests.sandbox.tenant.test_methods import address_of
 
@@ -68,6 +69,7 @@ async def test_calls_when_made_then_recorded_in_order(graph: Caller, tenant: Ten
         status=204,
         client_request_id=None,
         effect=True,
+        client_id=SYSTEM_ASSIGNED_CLIENT_ID,
     )
     assert (missing.status, missing.effect) == (404, False)
     assert [call.path.partition("?")[0] for call in tenant.token_calls] == ["/msi/token"] * 3
