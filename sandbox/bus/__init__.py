@@ -5,7 +5,8 @@ Read in this order: ``bus`` (what a test holds), ``queue`` and ``topic`` (what a
 
 It does: queues; topics with subscriptions, each with a true filter; dead-letter queues; send, batches, schedule and
 cancel, peek, peek-lock with renewal and expiry, receive and delete, complete, abandon, defer, dead-letter, time to
-live, duplicate detection, the 256 KB limit; and faults to order.
+live, duplicate detection, the 256 KB limit; outages, broken connections, ended locks, and faults to order: sends,
+schedules and settlements that are refused (throttled, say), lost before or after their effect, or answered late.
 
 It is not faithful in this:
 
@@ -17,14 +18,30 @@ It is not faithful in this:
 - The ends of locks are told in the machine's time even where ``now`` is another clock, because the client compares
   them with the machine's clock before it settles.
 - Of a peek, all that was asked for comes in one answer, however large.
-- Messages outlive a stop of the bus, not the process.
+- Messages outlive a stop of the bus, not the process. After a stop all of them are there, with their locks; a real
+  failover may lose a lock or show a message again.
+- A refused settlement leaves the message locked by the same client. A fault strikes a whole request: of the messages
+  in one batch all are taken or none.
+- Nothing is throttled by itself: `server-busy` comes to order only, and for sends, schedules and settlements only.
 - Nothing was compared with a live namespace: what it does comes from Microsoft's documentation and client sources.
   Guesses among it: dead-lettering a dead letter, and sending to a subscription, are ``amqp:not-allowed``.
 """
 
 from sandbox.bus.bus import Bus
 from sandbox.bus.entities import Entities, UnknownEntityError
+from sandbox.bus.faults import SENDING, SETTLING, Operation
 from sandbox.bus.message import Message, State
 from sandbox.bus.queue import NotAllowedError, Options
 
-__all__ = ["Bus", "Entities", "Message", "NotAllowedError", "Options", "State", "UnknownEntityError"]
+__all__ = [
+    "SENDING",
+    "SETTLING",
+    "Bus",
+    "Entities",
+    "Message",
+    "NotAllowedError",
+    "Operation",
+    "Options",
+    "State",
+    "UnknownEntityError",
+]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from threading import RLock
 from typing import TYPE_CHECKING, Self
 
 from sandbox.bus.broker import Broker
 from sandbox.bus.entities import Entities, Namespace
-from sandbox.bus.faults import DelayAnswer, LoseAnswer, Refuse
+from sandbox.bus.faults import SENDING, SERVER_BUSY, SETTLING, DelayAnswer, LoseAnswer, LoseRequest, Refuse
 from sandbox.bus.message import view
 from sandbox.bus.queue import Options
 from sandbox.bus.server import HOST, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
     from types import TracebackType
 
-    from sandbox.bus.faults import Fault
+    from sandbox.bus.faults import Fault, Operation
     from sandbox.bus.message import Message
 
 
@@ -102,17 +104,43 @@ class Bus:
 
         return self._call(look)
 
-    def refuse_sends(self, entity: str, condition: str = "com.microsoft:server-busy", times: int = 1) -> None:
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """Be away inside the context, as in a failover: ``stop`` and ``start``. Time goes on: locks and lives end."""
+        await asyncio.to_thread(self.stop)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.start)
+
+    def refuse_sends(self, entity: str, condition: str = SERVER_BUSY, times: int = 1) -> None:
         """Answer the next sends to a queue or topic, scheduled ones too, with an AMQP condition and take nothing."""
-        self._order(entity, Refuse(condition), times)
+        self._order(entity, Refuse(condition), times, SENDING)
 
-    def lose_answers(self, entity: str, times: int = 1) -> None:
-        """Take the next sends, but break the connection before each answer: the sender cannot know."""
-        self._order(entity, LoseAnswer(), times)
+    def refuse_settlements(self, entity: str, condition: str = SERVER_BUSY, times: int = 1) -> None:
+        """Answer the next settlements at a queue, subscription or dead-letter queue with an AMQP condition.
 
-    def delay_answers(self, entity: str, seconds: float, times: int = 1) -> None:
-        """Take the next sends, but answer each so many seconds of the machine's time later."""
-        self._order(entity, DelayAnswer(seconds), times)
+        The message stays locked.
+        """
+        self._order(entity, Refuse(condition), times, SETTLING)
+
+    def lose_requests(self, entity: str, times: int = 1, *, to: Collection[Operation] = SENDING) -> None:
+        """Break the connection instead of doing the next such operations."""
+        self._order(entity, LoseRequest(), times, to)
+
+    def lose_answers(self, entity: str, times: int = 1, *, to: Collection[Operation] = SENDING) -> None:
+        """Do the next such operations, but break the connection before each answer: the client cannot know."""
+        self._order(entity, LoseAnswer(), times, to)
+
+    def delay_answers(
+        self, entity: str, seconds: float, times: int = 1, *, to: Collection[Operation] = SENDING
+    ) -> None:
+        """Do the next such operations, but answer each so many seconds of the machine's time later."""
+        self._order(entity, DelayAnswer(seconds), times, to)
+
+    def end_locks(self, entity: str) -> None:
+        """End all locks of a queue, subscription or dead-letter queue now, as their time would: a delivery each."""
+        self._call(lambda: self._broker.namespace.find_source(entity).end_locks())
 
     def drop_connections(self) -> None:
         """Break every connection that is open now; new ones are served."""
@@ -122,9 +150,11 @@ class Bus:
         """Forget the ordered faults that have not struck yet."""
         self._call(self._broker.faults.clear)
 
-    def _order(self, entity: str, fault: Fault, times: int) -> None:
+    def _order(self, entity: str, fault: Fault, times: int, operations: Collection[Operation]) -> None:
         def add() -> None:
-            self._broker.faults.add(self._broker.namespace.find_target(entity).path, fault, times)
+            namespace = self._broker.namespace
+            found = namespace.find_source(entity) if SETTLING & {*operations} else namespace.find_target(entity)
+            self._broker.faults.add(found.path, fault, times, operations)
 
         self._call(add)
 

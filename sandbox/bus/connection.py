@@ -80,9 +80,7 @@ class ClientConnection(asyncio.Protocol):
         del exc
         self._socket = None
         self._broker.peers.discard(self)
-        for link in list(self._outboxes):
-            self._forget(link)
-        self._inboxes.clear()
+        self._leave()
         self._connection.free()
 
     # -- the broker's side
@@ -104,6 +102,8 @@ class ClientConnection(asyncio.Protocol):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._socket.abort()
             self._socket = None
+            # At once, not when asyncio tells: nothing more is handed to this client or taken from it.
+            self._leave()
 
     def call_later(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something after a while, should the connection still be there."""
@@ -216,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
         if _SESSION_FILTER in (_read_filter(link) or {}):
             raise NotAllowedError("the entity does not require sessions")
         queue = self._broker.namespace.find_source(address.path)
-        self._outboxes[link] = EntityOutbox(queue, self._broker, link)
+        self._outboxes[link] = EntityOutbox(queue, self._broker, self, link)
         self._broker.attach(self._outboxes[link])
 
     def _reply(self, request_link: Link, node: str, payload: bytes) -> None:
@@ -228,6 +228,11 @@ class ClientConnection(asyncio.Protocol):
                 link.advance()
                 delivery.settle()
                 return
+
+    def _leave(self) -> None:
+        for link in list(self._outboxes):
+            self._forget(link)
+        self._inboxes.clear()
 
     def _close(self, link: Link) -> None:
         self._forget(link)

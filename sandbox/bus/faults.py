@@ -1,9 +1,28 @@
-"""Faults to order: what goes wrong with the next sends to an entity."""
+"""Faults to order: what goes wrong with the next sends to an entity, or with the next settlements of its messages."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+SERVER_BUSY: Final = "com.microsoft:server-busy"
+
+
+class Operation(StrEnum):
+    """What a fault can strike. One request counts once, however many messages are in it."""
+
+    SEND = "send"
+    SCHEDULE = "schedule"
+    SETTLE = "settle"
+
+
+SENDING: Final = frozenset({Operation.SEND, Operation.SCHEDULE})
+SETTLING: Final = frozenset({Operation.SETTLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,35 +33,49 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class LoseRequest:
+    """Nothing is taken: the connection breaks instead of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoseAnswer:
-    """The message is taken, then the connection breaks before the answer."""
+    """It is done, then the connection breaks before the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class DelayAnswer:
-    """The message is taken, the answer comes so many seconds later."""
+    """It is done, the answer comes so many seconds later."""
 
     seconds: float
 
 
-type Fault = Refuse | LoseAnswer | DelayAnswer
+type Fault = Refuse | LoseRequest | LoseAnswer | DelayAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    fault: Fault
+    operations: frozenset[Operation]
 
 
 class Faults:
-    """Faults that wait for the next sends, in the order they were asked for; each strikes once."""
+    """Faults that wait for what is to come, in the order they were asked for; each strikes once."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._waiting: defaultdict[str, list[_Order]] = defaultdict(list)
 
-    def add(self, path: str, fault: Fault, times: int) -> None:
-        """Let a fault strike the next ``times`` sends to an entity, after those that wait already."""
-        self._waiting[path.casefold()].extend([fault] * times)
+    def add(self, path: str, fault: Fault, times: int, operations: Collection[Operation] = SENDING) -> None:
+        """Let a fault strike the next ``times`` such operations on an entity, after those that wait already."""
+        self._waiting[path.casefold()].extend([_Order(fault, frozenset(operations))] * times)
 
     def clear(self) -> None:
         """Forget every fault that still waits."""
         self._waiting.clear()
 
-    def next_for(self, path: str) -> Fault | None:
-        """Take the fault for a send that has just come, if one waits."""
+    def next_for(self, path: str, operation: Operation) -> Fault | None:
+        """Take the fault for an operation that has just come, if one waits for it."""
         waiting = self._waiting[path.casefold()]
-        return waiting.popleft() if waiting else None
+        for place, order in enumerate(waiting):
+            if operation in order.operations:
+                return waiting.pop(place).fault
+        return None

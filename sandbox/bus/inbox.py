@@ -9,7 +9,7 @@ from proton import Delivery
 from sandbox.bus.codec import MalformedError
 from sandbox.bus.condition import build_condition
 from sandbox.bus.envelope import Envelope, parse_batch, parse_envelope
-from sandbox.bus.faults import DelayAnswer, LoseAnswer, Refuse
+from sandbox.bus.faults import DelayAnswer, LoseAnswer, LoseRequest, Operation, Refuse
 from sandbox.bus.frames import BATCH_FORMAT
 
 if TYPE_CHECKING:
@@ -42,10 +42,18 @@ class EntityInbox:
 
     def receive(self, delivery: Delivery, payload: bytes, message_format: int) -> None:
         """Take a message, or all of a batch, and answer, unless a fault was ordered."""
-        fault = self._broker.faults.next_for(self._entity.path)
-        if isinstance(fault, Refuse):
-            reject(delivery, fault.condition, "refused to order")
-            return
+        fault = self._broker.faults.next_for(self._entity.path, Operation.SEND)
+        match fault:
+            case Refuse(condition):
+                reject(delivery, condition, "refused to order")
+            case LoseRequest():
+                self._peer.drop()
+            case _:
+                self._take(delivery, payload, message_format, fault)
+
+    def _take(
+        self, delivery: Delivery, payload: bytes, message_format: int, fault: LoseAnswer | DelayAnswer | None
+    ) -> None:
         try:
             envelopes = _open(payload, message_format)
         except MalformedError as problem:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandbox.bus.queue import Entry
 
 SCHEDULE: Final = "com.microsoft:schedule-message"
+UPDATE_DISPOSITION: Final = "com.microsoft:update-disposition"
 _RECEIVE_AND_DELETE: Final = 0
 
 type Body = Mapping[str, Any]
@@ -52,7 +53,7 @@ class ManagementOperations:
             "com.microsoft:peek-message": self._peek,
             "com.microsoft:receive-by-sequence-number": self._receive_deferred,
             "com.microsoft:renew-lock": self._renew,
-            "com.microsoft:update-disposition": self._update_disposition,
+            UPDATE_DISPOSITION: self._update_disposition,
         }
 
     def answer(self, operation: str, body: Body) -> Answer:

@@ -9,6 +9,7 @@ from proton import Condition, Delivery, Link
 
 from sandbox.bus.condition import build_condition
 from sandbox.bus.delivery import encode_delivery
+from sandbox.bus.faults import DelayAnswer, LoseAnswer, LoseRequest, Operation, Refuse
 from sandbox.bus.queue import LockLostError, NotAllowedError
 from sandbox.bus.settlement import Abandon, Complete, DeadLetter, Defer, Release, Settlement
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sandbox.bus.broker import Broker
+    from sandbox.bus.inbox import Peer
     from sandbox.bus.queue import Queue
 
 LOCK_LOST = "com.microsoft:message-lock-lost"
@@ -25,9 +27,10 @@ LOCK_LOST_TEXT = "The lock supplied is invalid. Either the lock expired, or the 
 class EntityOutbox:
     """Sends a queue's messages to one receiver, in peek-lock or receive-and-delete."""
 
-    def __init__(self, queue: Queue, broker: Broker, link: Link) -> None:
+    def __init__(self, queue: Queue, broker: Broker, peer: Peer, link: Link) -> None:
         self._queue = queue
         self._broker = broker
+        self._peer = peer
         self._link = link
         self._deletes = link.remote_snd_settle_mode == Link.SND_SETTLED
         self._tokens: dict[Delivery, UUID] = {}
@@ -59,24 +62,47 @@ class EntityOutbox:
             self._link.drained()
 
     def settle(self, delivery: Delivery) -> None:
-        """Apply the receiver's disposition and tell the outcome: the same again, or rejected with the reason."""
+        """Apply the receiver's disposition and tell the outcome, unless a fault was ordered."""
         settlement = _read_settlement(delivery)
         if settlement is None:
             return
         token = self._tokens.pop(delivery, None)
         if token is None:
             return
+        fault = self._broker.faults.next_for(self._queue.path, Operation.SETTLE)
+        match fault:
+            case Refuse(condition):
+                _answer(delivery, build_condition(condition, "refused to order"))
+            case LoseRequest():
+                self._peer.drop()
+            case LoseAnswer():
+                self._apply(token, settlement)
+                self._peer.drop()
+            case DelayAnswer(seconds):
+                problem = self._apply(token, settlement)
+                self._peer.call_later(seconds, lambda: _answer(delivery, problem))
+            case None:
+                _answer(delivery, self._apply(token, settlement))
+
+    def _apply(self, token: UUID, settlement: Settlement) -> Condition | None:
+        """Settle; give the reason when it cannot be."""
         try:
             self._queue.settle(token, settlement, self._broker.now())
         except LockLostError:
-            delivery.local.condition = build_condition(LOCK_LOST, LOCK_LOST_TEXT)
-            delivery.update(Delivery.REJECTED)
+            return build_condition(LOCK_LOST, LOCK_LOST_TEXT)
         except NotAllowedError as problem:
-            delivery.local.condition = build_condition("amqp:not-allowed", str(problem))
-            delivery.update(Delivery.REJECTED)
-        else:
-            delivery.update(delivery.remote_state)
-        delivery.settle()
+            return build_condition("amqp:not-allowed", str(problem))
+        return None
+
+
+def _answer(delivery: Delivery, problem: Condition | None) -> None:
+    """Tell the outcome: the same again, or rejected with the reason."""
+    if problem is None:
+        delivery.update(delivery.remote_state)
+    else:
+        delivery.local.condition = problem
+        delivery.update(Delivery.REJECTED)
+    delivery.settle()
 
 
 def _read_settlement(delivery: Delivery) -> Settlement | None:

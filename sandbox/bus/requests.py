@@ -9,9 +9,9 @@ from proton import int32, symbol
 
 from sandbox.bus.codec import MalformedError
 from sandbox.bus.envelope import build_message, parse_envelope
-from sandbox.bus.faults import DelayAnswer, Fault, LoseAnswer, Refuse
+from sandbox.bus.faults import DelayAnswer, Fault, LoseAnswer, LoseRequest, Operation, Refuse
 from sandbox.bus.inbox import accept, reject
-from sandbox.bus.management import SCHEDULE, Answer, ManagementOperations
+from sandbox.bus.management import SCHEDULE, UPDATE_DISPOSITION, Answer, ManagementOperations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ type Reply = Callable[[bytes], None]
 """Sends an encoded message over the link that belongs to the request's."""
 
 _CORRELATION_ID: Final = 5
+_OPERATIONS: Final = {SCHEDULE: Operation.SCHEDULE, UPDATE_DISPOSITION: Operation.SETTLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class TokenInbox:
 
 
 class ManagementInbox:
-    """``$management`` of one entity; faults for sends strike when messages are scheduled, too."""
+    """``$management`` of one entity, where messages are scheduled, and settled when the link that gave them is gone."""
 
     def __init__(self, path: str, broker: Broker, peer: Peer, reply: Reply) -> None:
         self._path = path
@@ -80,7 +81,11 @@ class ManagementInbox:
         request = _parse_or_reject(delivery, payload)
         if request is None:
             return
-        fault = self._broker.faults.next_for(self._path) if request.operation == SCHEDULE else None
+        operation = _OPERATIONS.get(request.operation)
+        fault = self._broker.faults.next_for(self._path, operation) if operation else None
+        if isinstance(fault, LoseRequest):
+            self._peer.drop()
+            return
         answer = encode_answer(request, self._answer(request, fault))
         match fault:
             case LoseAnswer():

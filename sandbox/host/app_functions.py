@@ -11,6 +11,7 @@ from sandbox.host.errors import StartError
 from sandbox.host.host_json import HostJson
 from sandbox.host.protos import RpcFunctionMetadata
 from sandbox.host.routes import Route
+from sandbox.host.schedule import Schedule
 
 _SETTING = re.compile(r"%([^%]+)%")
 DEFAULT_CONNECTION = "AzureWebJobsServiceBus"
@@ -47,10 +48,12 @@ class ServiceBusTrigger:
 
 @dataclass(frozen=True, kw_only=True)
 class TimerTrigger:
-    """A timer trigger; the host does not keep its schedule."""
+    """A timer trigger; `is_monitored` says whether its function is told of the last run and the next."""
 
     parameter: str
-    schedule: str
+    schedule: Schedule
+    runs_on_startup: bool
+    is_monitored: bool
 
 
 type Trigger = HttpTrigger | ServiceBusTrigger | TimerTrigger
@@ -58,11 +61,12 @@ type Trigger = HttpTrigger | ServiceBusTrigger | TimerTrigger
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """One function of the app."""
+    """One function of the app; a disabled one heeds no event, and only the master key calls it."""
 
     name: str
     function_id: str
     trigger: Trigger
+    is_disabled: bool = False
 
 
 def read_functions(
@@ -76,7 +80,14 @@ def read_functions(
         except StartError as error:
             problems.append(f"The '{metadata.name}' function is in error: {error}")
         else:
-            functions.append(Function(name=metadata.name, function_id=metadata.function_id, trigger=trigger))
+            functions.append(
+                Function(
+                    name=metadata.name,
+                    function_id=metadata.function_id,
+                    trigger=trigger,
+                    is_disabled=environment.get(f"AzureWebJobs.{metadata.name}.Disabled", "").lower() in {"true", "1"},
+                )
+            )
     if problems:
         raise StartError("\n".join(problems))
     if not functions:
@@ -96,7 +107,7 @@ def _read_trigger(metadata: RpcFunctionMetadata, host_json: HostJson, environmen
         case "serviceBusTrigger":
             return _read_service_bus(trigger, host_json, environment)
         case "timerTrigger":
-            return TimerTrigger(parameter=trigger["name"], schedule=resolve(trigger["schedule"], environment))
+            return _read_timer(trigger, environment)
         case unknown:
             raise StartError(f"The sandbox host does not know the binding type '{unknown}'")
 
@@ -128,6 +139,19 @@ def _read_service_bus(
         subscription=resolve(binding["subscriptionName"], environment) if topic else None,
         connection_string=_find_connection(binding.get("connection") or DEFAULT_CONNECTION, environment),
         auto_complete_messages=binding.get("autoCompleteMessages", host_json.service_bus.auto_complete_messages),
+    )
+
+
+def _read_timer(binding: Mapping[str, Any], environment: Mapping[str, str]) -> TimerTrigger:
+    for name in ("WEBSITE_TIME_ZONE", "TZ"):
+        if environment.get(name, "UTC") != "UTC":
+            raise StartError(f"The sandbox host keeps schedules in UTC, and '{name}' says otherwise")
+    schedule = Schedule.parse(resolve(binding["schedule"], environment))
+    return TimerTrigger(
+        parameter=binding["name"],
+        schedule=schedule,
+        runs_on_startup=bool(binding.get("runOnStartup")),
+        is_monitored=binding.get("useMonitor") is not False and not schedule.is_frequent,
     )
 
 

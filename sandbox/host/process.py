@@ -5,22 +5,28 @@ import base64
 import json
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sandbox.host.errors import HostError, HostStartError
+import aiohttp
+
+from sandbox.host.errors import FunctionFailedError, HostError, HostStartError
 from sandbox.host.keys import DEFAULT, MASTER
 from sandbox.host.running import DRAIN_SECONDS, READY
-from sandbox.host.web import ANSWER_SECONDS, EASY_AUTH_HEADER
+from sandbox.host.web import ANSWER_SECONDS, EASY_AUTH_HEADER, KEY_HEADER, WAIT_HEADER
 
 START_SECONDS = 30
 # On top of the drain, before a stop becomes a kill.
 STOP_SECONDS = 10
 LONGEST_LINE = 16 * 1024 * 1024
+LOOK_SECONDS = 0.01
+FREEZE_LOOKS = 500
 # What a process needs to run at all, and what coverage needs to see it.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -29,7 +35,9 @@ class HostProcess:
     """A function app in a host process: ready when entered, dead when left, dead with the process that started it.
 
     `environment` is the app's whole environment besides PATH and the like. Entering raises HostStartError with what
-    was logged when the app cannot be loaded. An instance is entered once; for a restart make another on the same port.
+    was logged when the app cannot be loaded. Host and app are one process, the leader of a group of its own: what the
+    app starts belongs to the group, is frozen and killed with it, and does not outlive it. `output` holds all that was
+    logged, over all starts.
     """
 
     def __init__(  # noqa: PLR0913 - one for each thing that a test varies
@@ -55,28 +63,23 @@ class HostProcess:
         self._answer_seconds = answer_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._has_group = False
+        self._is_frozen = False
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
-        await self._start()
-        try:
-            line = await self.wait_for_output(READY, timeout_seconds=START_SECONDS)
-        except BaseException as error:
-            await self.kill()
-            if isinstance(error, HostError | TimeoutError):
-                raise HostStartError("The host did not start:\n" + "\n".join(self.output)) from None
-            raise
-        self.url = line.removeprefix(READY)
+        await self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await (self.kill() if kind else self.stop())
+        # A frozen one is not let go on only to be stopped.
+        await (self.kill() if kind or self._is_frozen else self.stop())
 
     @property
     def pid(self) -> int:
-        """The process id, also after the end."""
+        """The process id, also after the end; another one after each start."""
         return self._running.pid
 
     @property
@@ -84,8 +87,35 @@ class HostProcess:
         """None while it runs; negative: the signal that ended it."""
         return self._running.returncode
 
+    async def start(self) -> None:
+        """Start it; after its end, again: on the same port, with the same keys. HostError while it runs.
+
+        HostStartError with what this start logged when it does not become ready, as when somebody has taken the port
+        meanwhile, which nobody holds: it has ended then.
+        """
+        if self._process is not None:
+            if self.exit_code is None:
+                raise HostError("The host runs already")
+            await self.wait_for_exit(STOP_SECONDS)  # it may have ended by itself, and left children
+        logged_before = len(self.output)
+        await self._spawn()
+        try:
+            line = await self.wait_for_output(READY, timeout_seconds=START_SECONDS, after=logged_before)
+        except BaseException as error:
+            await self.kill()
+            if isinstance(error, HostError | TimeoutError):
+                raise HostStartError("The host did not start:\n" + "\n".join(self.output[logged_before:])) from None
+            raise
+        self.url = line.removeprefix(READY)
+        self._port = int(self.url.rpartition(":")[2])
+
     async def stop(self) -> int:
-        """Ask it to stop, as scale-in does: it drains. Killed when it takes too long; a second call does nothing."""
+        """Ask it to stop, as scale-in does: it drains. Killed when it takes too long; a second call does nothing.
+
+        A frozen one is thawed for it.
+        """
+        if self._is_frozen and self.exit_code is None:
+            self.thaw()
         with suppress(ProcessLookupError):
             self._running.terminate()
         try:
@@ -94,22 +124,64 @@ class HostProcess:
             return await self.kill()
 
     async def kill(self) -> int:
-        """End it as a crash does: nothing is finished, locks are left to expire. A second call does nothing."""
-        with suppress(ProcessLookupError):
-            self._running.kill()
+        """End it as a crash does: nothing is finished, locks are left to expire. A second call does nothing.
+
+        SIGKILL for the whole group, frozen or not.
+        """
+        if self.exit_code is None:
+            self._signal(signal.SIGKILL)
         return await self.wait_for_exit(STOP_SECONDS)
 
+    async def freeze(self) -> None:
+        """Stop its clockwork, as a stalled machine does, and return when it stands: SIGSTOP for the whole group.
+
+        Connections stay open, locks and claims run on. HostError when it has ended; a second call does nothing.
+        """
+        self._signal(signal.SIGSTOP)
+        self._is_frozen = True
+        for _ in range(FREEZE_LOOKS):
+            if _stands(self.pid):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+        raise HostError("The host could not be frozen")
+
+    def thaw(self) -> None:
+        """Let a frozen one go on where it stood. HostError when it has ended; a second call does nothing."""
+        self._signal(signal.SIGCONT)
+        self._is_frozen = False
+
+    async def run_timer(self, name: str, *, timeout_seconds: float = 60) -> None:
+        """Run a timer function now, beside its schedule, and wait for its end.
+
+        FunctionFailedError when it raises, HostError when there is none of this name, TimeoutError.
+        """
+        headers = {KEY_HEADER: self.master_key, WAIT_HEADER: "true"}
+        limit = aiohttp.ClientTimeout(total=timeout_seconds)
+        async with aiohttp.ClientSession(self.url, headers=headers, timeout=limit) as client:
+            answer = await client.post(f"/admin/functions/{name}", json={"input": ""})
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise FunctionFailedError(f"The function '{name}' failed")
+        if answer.status != HTTPStatus.OK:
+            raise HostError(f"The host answered {answer.status} to a run of '{name}'")
+
     async def wait_for_exit(self, timeout_seconds: float) -> int:
-        """Wait for the end and return the exit code; TimeoutError."""
+        """Wait for the end, also of what the app has started, and return the exit code; TimeoutError."""
         async with asyncio.timeout(timeout_seconds):
+            # Not the process's own `wait`: that waits for the output's end too, which a child would hold open.
+            while self.exit_code is None:  # noqa: ASYNC110 - see above
+                await asyncio.sleep(LOOK_SECONDS)
+            self._end_group()
             code = await self._running.wait()
             if self._reading:
                 await self._reading
         return code
 
-    async def wait_for_output(self, text: str, *, timeout_seconds: float = 10) -> str:
-        """Wait for a line, already logged or to come, that holds the text; HostError when the process ends first."""
-        position = 0
+    async def wait_for_output(self, text: str, *, timeout_seconds: float = 10, after: int = 0) -> str:
+        """Wait for a line, already logged or to come, that holds the text; HostError when the process ends first.
+
+        `after` so many lines of `output` only.
+        """
+        position = after
         async with asyncio.timeout(timeout_seconds), self._news:
             while True:
                 for line in self.output[position:]:
@@ -144,7 +216,20 @@ class HostProcess:
             raise HostError("The host was not started")
         return self._process
 
-    async def _start(self) -> None:
+    def _signal(self, number: signal.Signals) -> None:
+        if self.exit_code is not None:
+            raise HostError("The host has ended")
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def _end_group(self) -> None:
+        # Once only: later the number may be somebody else's.
+        if self._has_group:
+            self._has_group = self._is_frozen = False
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    async def _spawn(self) -> None:
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -159,7 +244,9 @@ class HostProcess:
             cwd=Path(__file__).parents[2],
             env={**inherited, "PYTHONUNBUFFERED": "1", **self._environment},
             limit=LONGEST_LINE,
+            start_new_session=True,
         )
+        self._has_group = True
         self._reading = asyncio.create_task(self._read_output())
 
     def _command(self) -> Sequence[str]:
@@ -186,3 +273,9 @@ class HostProcess:
             if line is not None:
                 self.output.append(line)
             self._news.notify_all()
+
+
+def _stands(pid: int) -> bool:
+    with suppress(ChildProcessError):  # it has ended instead
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    return False

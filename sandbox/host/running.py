@@ -10,16 +10,17 @@ import threading
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
-from sandbox.host.app_functions import Function, ServiceBusTrigger, read_functions
+from sandbox.host.app_functions import Function, ServiceBusTrigger, TimerTrigger, read_functions
 from sandbox.host.errors import StartError
 from sandbox.host.host_json import HostJson, read_host_json
 from sandbox.host.invocations import Invocations
 from sandbox.host.keys import DEFAULT, MASTER, Keys
 from sandbox.host.log_output import LineHandler, set_up_logging
+from sandbox.host.timers import Timer
 from sandbox.host.web import ANSWER_SECONDS, EasyAuth, HttpFunctions
 from sandbox.host.worker import Worker
 
@@ -50,6 +51,16 @@ class HostOptions:
     dies_with_input: bool = False
 
 
+class Pump(Protocol):
+    """What drives functions besides HTTP: a Service Bus pump, a timer."""
+
+    async def run(self) -> None:
+        """Drive its function until `stop`."""
+
+    def stop(self) -> None:
+        """Begin nothing more; what was begun is carried out."""
+
+
 class Host:
     """One function app, served; after `run`, `has_drained` says whether all that ran had come to its end."""
 
@@ -60,9 +71,22 @@ class Host:
         self._invocations = invocations
         master = secrets.token_urlsafe(32)
         keys = Keys.parse(options.keys, spare=master)
-        http = HttpFunctions(functions, invocations, keys, options.easy_auth, options.answer_seconds)
+        timers = {
+            each.name: Timer(each, each.trigger, invocations)
+            for each in functions
+            if isinstance(each.trigger, TimerTrigger)
+        }
+        http = HttpFunctions(
+            functions,
+            timers,
+            invocations,
+            keys,
+            easy_auth=options.easy_auth,
+            answer_seconds=options.answer_seconds,
+        )
         self._runner = web.AppRunner(http.application(), access_log=None, shutdown_timeout=0.5)
-        self._pumps = _make_pumps(functions, host_json, invocations)
+        kept = [timers[each.name] for each in functions if each.name in timers and not each.is_disabled]
+        self._pumps: Sequence[Pump] = [*_make_pumps(functions, host_json, invocations), *kept]
         self.has_drained = False
 
     async def run(self) -> int:
@@ -113,7 +137,11 @@ class Host:
 def _make_pumps(
     functions: Sequence[Function], host_json: HostJson, invocations: Invocations
 ) -> Sequence["ServiceBusPump"]:
-    pumped = [(each, each.trigger) for each in functions if isinstance(each.trigger, ServiceBusTrigger)]
+    pumped = [
+        (each, each.trigger)
+        for each in functions
+        if isinstance(each.trigger, ServiceBusTrigger) and not each.is_disabled
+    ]
     if not pumped:
         return ()
     # Imported late: the client takes half of the start, and an app without a queue needs none.
@@ -173,6 +201,9 @@ def _die_with_input() -> None:
     # Not sys.stdin: its lock, held by a thread that never ends, breaks the interpreter's exit.
     while os.read(0, 1024):
         pass
+    if os.getpgrp() == os.getpid():
+        # The group is ours: what the app has started goes with us.
+        os.killpg(0, signal.SIGKILL)
     os._exit(EXIT_STOPPED)
 
 

@@ -5,17 +5,18 @@ import json
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 
 from aiohttp import web
 from multidict import CIMultiDict, MultiMapping
 
-from sandbox.host.app_functions import AuthLevel, Function, HttpTrigger, TimerTrigger
+from sandbox.host.app_functions import AuthLevel, Function, HttpTrigger
 from sandbox.host.errors import HostError
 from sandbox.host.invocations import Invocations
 from sandbox.host.keys import Keys, is_same
 from sandbox.host.protos import CookieSameSite, RpcHttp, RpcHttpCookie, TypedData
+from sandbox.host.timers import Timer
 from sandbox.host.traces import start_span
 
 KEY_HEADER = "x-functions-key"
@@ -23,6 +24,8 @@ KEY_PARAMETER = "code"
 PRINCIPAL_HEADERS = "x-ms-client-principal"
 # The sandbox's own: who shows the key is taken for App Service Authentication, and may say who the caller is.
 EASY_AUTH_HEADER = "x-sandbox-easy-auth"
+# The sandbox's own, too: whoever runs a function by hand hears how it ended, 200 or 500, not only that it begins.
+WAIT_HEADER = "x-sandbox-wait"
 # Azure's limits.
 LARGEST_BODY = 104_857_600
 ANSWER_SECONDS = 230.0
@@ -40,18 +43,20 @@ class EasyAuth:
 
 
 class HttpFunctions:
-    """Serves the HTTP functions, in the order they were indexed, and `POST /admin/functions/NAME` for the others."""
+    """Serves the HTTP functions, in the order they were indexed, and `POST /admin/functions/NAME` for the timers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the host is made of
         self,
         functions: Sequence[Function],
+        timers: Mapping[str, Timer],
         invocations: Invocations,
         keys: Keys,
-        easy_auth: EasyAuth | None,
+        *,
+        easy_auth: EasyAuth | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._routes = [(each, each.trigger) for each in functions if isinstance(each.trigger, HttpTrigger)]
-        self._timers = {each.name: each for each in functions if isinstance(each.trigger, TimerTrigger)}
+        self._timers = {name.lower(): timer for name, timer in timers.items()}
         self._invocations = invocations
         self._keys = keys
         self._easy_auth = easy_auth
@@ -70,6 +75,8 @@ class HttpFunctions:
             parameters = _match(trigger, request)
             if parameters is None:
                 continue
+            if function.is_disabled and not self._keys.allow(AuthLevel.ADMIN, function.name, _read_key(request)):
+                return web.Response(status=404)
             if not self._keys.allow(trigger.auth_level, function.name, _read_key(request)):
                 return web.Response(status=401)
             return await self._within_limit(self._invoke(function, request, parameters))
@@ -130,32 +137,35 @@ class HttpFunctions:
         return key is not None and is_same(request.headers.get(EASY_AUTH_HEADER), key)
 
     async def _run_by_hand(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if not self._keys.allow(AuthLevel.ADMIN, name, _read_key(request)):
+        if not self._keys.allow(AuthLevel.ADMIN, request.match_info["name"], _read_key(request)):
             return web.Response(status=401)
-        if name not in self._timers:
+        if request.content_type != "application/json":
+            return web.Response(status=415)
+        if not await _is_object(request):
+            return web.Response(status=400)
+        timer = self._timers.get(request.match_info["name"].lower())
+        if timer is None:
             return web.Response(status=404)
-        self._keep_running(self._run_timer(self._timers[name]))
+        running = self._keep_running(_run_timer(timer))
+        if WAIT_HEADER in request.headers:
+            return await asyncio.shield(running)
         return web.Response(status=202)
 
-    async def _run_timer(self, function: Function) -> web.Response:
-        now = datetime.now(UTC)
-        status = {
-            "Last": now.isoformat(),
-            "Next": (now + timedelta(days=1)).isoformat(),
-            "LastUpdated": now.isoformat(),
-        }
-        value = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": False}
-        try:
-            await self._invocations.run(
-                function,
-                TypedData(json=json.dumps(value)),
-                reason="This function was programmatically called via the host APIs.",
-                trace=start_span(None),
-            )
-        except HostError:
-            _log.info("The timer function '%s' failed; its next run is the schedule's", function.name)
-        return web.Response()
+
+async def _is_object(request: web.Request) -> bool:
+    # Its `input` is nothing to a timer.
+    try:
+        return isinstance(json.loads(await request.read()), dict)
+    except ValueError:
+        return False
+
+
+async def _run_timer(timer: Timer) -> web.Response:
+    try:
+        await timer.run_by_hand()
+    except HostError:
+        return web.Response(status=500)
+    return web.Response()
 
 
 def _match(trigger: HttpTrigger, request: web.Request) -> Mapping[str, str] | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
     from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
 
-LINES = 40
+LINES = 60
 
 
 class Clock:

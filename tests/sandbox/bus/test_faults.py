@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import ServiceBusError, ServiceBusServerBusyError
+
+from sandbox.bus import SENDING, Operation, State
 
 if TYPE_CHECKING:
     from tests.sandbox.bus.conftest import Line
@@ -59,3 +62,48 @@ async def test_send_when_answer_is_delayed_then_it_waits(line: Line) -> None:
     assert not sending.done()
     await sending
     assert 0.4 <= time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("operation", list(SENDING))
+async def test_request_when_lost_then_nothing_is_taken_and_the_client_may_repeat_it(
+    line: Line, operation: Operation
+) -> None:
+    """One of either kind waits for its own kind: the other is spared."""
+    line.bus.lose_requests(line.name, times=9, to={operation})
+    other, struck = send, schedule
+    if operation is Operation.SEND:
+        other, struck = struck, other
+    await other(line, "spared")
+    with pytest.raises((ServiceBusError, TimeoutError)):
+        await asyncio.wait_for(struck(line, "struck"), 3)
+    line.bus.clear_faults()
+    assert [one.body for one in line.bus.peek(line.name)] == [b"spared"]
+    await struck(line, "repeated")
+    assert [one.body for one in line.bus.peek(line.name)] == [b"spared", b"repeated"]
+
+
+async def send(line: Line, body: str) -> None:
+    """Send now."""
+    await line.sender.send_messages(ServiceBusMessage(body))
+
+
+async def schedule(line: Line, body: str) -> None:
+    """Send for later."""
+    await line.sender.schedule_messages(ServiceBusMessage(body), line.clock() + timedelta(hours=1))
+
+
+async def test_schedule_when_a_list_then_all_are_taken_in_one_request_or_none(line: Line) -> None:
+    """A fault strikes the list as a whole; afterwards each has a number of its own and can be cancelled alone."""
+    due = line.clock() + timedelta(minutes=5)
+    messages = [ServiceBusMessage(str(number)) for number in range(50)]
+    line.bus.refuse_sends(line.name, times=20)
+    with pytest.raises(ServiceBusServerBusyError):
+        await line.sender.schedule_messages(messages, due)
+    assert line.bus.peek(line.name) == ()
+    line.bus.clear_faults()
+    numbers = await line.sender.schedule_messages(messages, due)
+    assert len(set(numbers)) == 50
+    assert {one.state for one in line.bus.peek(line.name)} == {State.SCHEDULED}
+    await line.sender.cancel_scheduled_messages(numbers[:48])
+    line.clock.advance(301)
+    assert [str(one) for one in await line.receive(2)] == ["48", "49"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.exceptions import ServiceBusConnectionError
+from azure.servicebus.exceptions import MessageLockLostError, ServiceBusConnectionError, ServiceBusError
 
 from sandbox.bus import Bus, State
-from tests.sandbox.bus.conftest import client_for, receive
+from tests.sandbox.bus.conftest import Clock, client_for, receive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,6 +75,39 @@ async def test_send_when_bus_is_stopped_then_connection_error(ends: Ends) -> Non
     bus.start()
     await sender.send_messages(ServiceBusMessage("x"))
     assert len(bus.peek("q")) == 1
+
+
+async def test_outage_when_over_then_locks_have_run_on_and_faults_wait() -> None:
+    """Time does not stand still while the bus is away: the lock ends, what was scheduled is due, lives are over."""
+    clock = Clock()
+    with Bus(queues=("q",), lock_seconds=30, now=clock) as bus:
+        client = client_for(bus)
+        async with client, client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+            await sender.send_messages(ServiceBusMessage("locked"))
+            (message,) = await receive(receiver)
+            await sender.schedule_messages(ServiceBusMessage("due"), clock() + timedelta(seconds=20))
+            await sender.send_messages(ServiceBusMessage("short-lived", time_to_live=timedelta(seconds=20)))
+            bus.refuse_sends("q", "amqp:not-allowed")
+            async with bus.outage():
+                with pytest.raises(ServiceBusConnectionError):
+                    await receiver.complete_message(message)
+                clock.advance(31)
+            with pytest.raises(ServiceBusError):
+                await sender.send_messages(ServiceBusMessage("refused"))
+            got = await receive(receiver, 2)
+            assert [(str(one), one.delivery_count) for one in got] == [("locked", 1), ("due", 0)]
+            with pytest.raises(MessageLockLostError):
+                await receiver.complete_message(message)
+
+
+async def test_outage_when_its_body_fails_then_the_bus_is_back_all_the_same() -> None:
+    """A test that fails does not leave the others without a bus."""
+    with Bus(queues=("q",)) as bus:
+        with pytest.raises(ZeroDivisionError):
+            async with bus.outage():
+                raise ZeroDivisionError
+        port = int(bus.connection_string.split("127.0.0.1:")[1].split(";")[0])
+        socket.create_connection(("127.0.0.1", port), 5).close()
 
 
 def test_bus_when_stopped_then_port_is_kept_closed() -> None:

@@ -66,10 +66,6 @@ async def slow(req: func.HttpRequest) -> str:
 @app.route("environment", auth_level=func.AuthLevel.ANONYMOUS)
 def environment(req: func.HttpRequest) -> str:
     return json.dumps({"cwd": os.getcwd(), "names": sorted(os.environ), "shop": os.environ["SHOP"]})
-
-@app.timer_trigger("timer", "0 0 3 * * *")
-async def nightly(timer: func.TimerRequest) -> None:
-    logging.warning("nightly has run, past due: %s", timer.past_due)
 """
 HOST_JSON = {
     "logging": {"logLevel": {"default": "Information", "Function.log.User": "Warning", "Function.echo.User": "Warning"}}
@@ -210,13 +206,3 @@ async def test_environment_when_given_then_it_is_the_whole_of_it(host: HostProce
     seen = (await call(host, "/api/environment")).json()
     assert seen["shop"] == "open"
     assert not [name for name in seen["names"] if name.startswith("PYTEST")]
-
-
-async def test_timer_when_run_by_hand_with_the_master_key_then_202_and_it_runs(host: HostProcess) -> None:
-    """The admin API is how a schedule is tried."""
-    path = "/admin/functions/nightly"
-    assert (await call(host, path, "POST", {"x-functions-key": host.function_key})).status_code == 401
-    assert (await call(host, path, "POST", {"x-functions-key": host.master_key})).status_code == 202
-    assert await host.wait_for_output("nightly has run, past due: False")
-    path = "/admin/functions/absent"
-    assert (await call(host, path, "POST", {"x-functions-key": host.master_key})).status_code == 404

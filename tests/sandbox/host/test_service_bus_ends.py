@@ -1,5 +1,6 @@
 """What becomes of messages when their host ends, their lock, or the bus."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import pytest_asyncio
 from azure.servicebus import ServiceBusMessage
 
 from sandbox.bus import Bus
+from sandbox.host import HostProcess
 from sandbox.host.running import EXIT_FUNCTION_TIMEOUT
-from tests.sandbox.host.scenes import Post, Scene, new_host
+from tests.sandbox.host.apps import ANSWERING, write_app
+from tests.sandbox.host.scenes import TAKING, Post, Scene, new_host
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("host-service-bus-ends")]
 
-QUEUES = ("drained", "killed", "kept", "lost")
+QUEUES = ("drained", "killed", "kept", "lost", "frozen", "disabled")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,42 @@ async def test_kill_when_a_message_is_in_work_then_it_is_delivered_again(bus: Bu
     async with new_host(bus, tmp_path, "killed") as host:
         await scene.wait_until(lambda: [each["delivery_count"] for each in scene.seen] == [1, 2])
         await host.kill()
+
+
+async def test_freeze_when_a_message_is_in_work_then_another_host_gets_it(bus: Bus, post: Post, tmp_path: Path) -> None:
+    """Its lock ends, as nobody renews it; the one that wakes up finishes, and its success comes too late."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    single = {"serviceBus": {"maxConcurrentCalls": 1}}
+    async with new_host(bus, tmp_path / "first", "frozen", extensions=single) as first:
+        scene = Scene(bus, first, tmp_path / "first" / "seen.jsonl", post, "frozen")
+        await scene.send(ServiceBusMessage("wait 0.5"))
+        await scene.wait_until(lambda: len(scene.seen) == 1)
+        await first.freeze()
+        async with new_host(bus, tmp_path / "second", "frozen", extensions=single) as second:
+            other = Scene(bus, second, tmp_path / "second" / "seen.jsonl", post, "frozen")
+            await other.wait_until(lambda: [each["delivery_count"] for each in other.seen] == [2])
+            await other.wait_empty()
+            first.thaw()
+            await first.wait_for_output("was not settled and comes again: MessageLockLostError")
+            assert [len(each.seen) for each in (scene, other)] == [1, 1]
+            await second.kill()
+        await first.kill()
+
+
+async def test_queue_function_when_disabled_then_messages_wait(bus: Bus, post: Post, tmp_path: Path) -> None:
+    """Nobody takes them."""
+    settings = {
+        "ServiceBusConnection": bus.connection_string,
+        "QUEUE": "disabled",
+        "SEEN": "",
+        "AzureWebJobs.take.Disabled": "True",
+    }
+    async with HostProcess(write_app(tmp_path, TAKING + ANSWERING), settings) as host:
+        await post.send("disabled", ServiceBusMessage("x"))
+        await asyncio.sleep(1.5)
+        await host.kill()
+    assert [(each.delivery_count, each.locked_until) for each in bus.peek("disabled")] == [(0, None)]
 
 
 async def test_function_timeout_when_exceeded_then_the_message_is_abandoned(tmp_path: Path) -> None:

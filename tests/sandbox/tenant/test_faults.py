@@ -47,6 +47,14 @@ async def test_fault_when_several_match_then_they_take_turns(graph: Caller, tena
     assert await statuses(graph, 3) == [500, 502, 200]
 
 
+async def test_fault_when_it_has_hit_its_last_call_then_forgotten(graph: Caller, tenant: Tenant) -> None:
+    """Only what can still hit is kept; what has hit nothing yet is."""
+    for fault in (Fault(times=2, status=500), Fault(method="DELETE", status=502), Fault(times=None, status=503)):
+        tenant.add_fault(fault)
+    assert await statuses(graph, 3) == [500, 500, 503]
+    assert [armed.fault.status for armed in tenant.faults.armed] == [502, 503]
+
+
 async def test_fault_when_throttling_then_retry_after_and_texts_are_as_given(graph: Caller, tenant: Tenant) -> None:
     """Status, code, text and Retry-After can be chosen; the shape stays Graph's."""
     tenant.add_fault(Fault(status=429, retry_after=7))

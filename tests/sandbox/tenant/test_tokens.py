@@ -119,3 +119,14 @@ async def test_graph_when_token_has_ended_then_refused(graph: Caller, tenant: Te
     assert before.status_code == 200
     assert error_of(after) == (401, "InvalidAuthenticationToken")
     assert "expired" in after.json()["error"]["message"]
+
+
+async def test_call_when_logged_then_names_the_application_of_its_token(graph: Caller, tenant: Tenant) -> None:
+    """Two processes with identities of their own are told apart in the tenant's log; who has no token is nobody."""
+    one, other = "00000000-0000-4000-8000-0000000000c1", "00000000-0000-4000-8000-0000000000c2"
+    for client_id in (one, other):
+        await use(graph, await graph.token(client_id=client_id))
+    for authorization in ("Bearer x", "Bearer a.b.c", "Bearer a.W10.c"):  # no token, no JSON, JSON without claims
+        await graph.http.get(ADDRESS, headers={"Authorization": authorization})
+    await graph.http.get(ADDRESS)
+    assert [call.client_id for call in tenant.calls] == [one, other, None, None, None, None]
