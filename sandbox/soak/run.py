@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ from sandbox.tenant import Tenant
 LOCK_SECONDS = 60
 POLL_SECONDS = 1.0
 KILLS_SECONDS = 120
+DYING_SECONDS = 0.5
 SENDERS = 4
 RESETS_PER_HOUR = 100_000
 
@@ -66,9 +67,10 @@ class Scene:
         return await HostProcess(ROOT, self.environment | {"AZURE_CLIENT_ID": identity}).__aenter__()
 
     async def replace_the_dead(self) -> None:
-        """Start a host in place of each that was killed and has no successor yet."""
+        """Start a host in place of each that was killed, it may be just now, and has no successor yet."""
         for place, host in enumerate(self.hosts):
-            if host.exit_code is not None:
+            with suppress(TimeoutError):
+                await host.wait_for_exit(DYING_SECONDS)
                 self.hosts[place] = await self.start_host()
 
 

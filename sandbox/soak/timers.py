@@ -1,4 +1,4 @@
-"""What Azure does by the clock and the sandbox's host does not: run the timer; and what is left to it."""
+"""Running the timer more often than its schedule does; and what is left to it."""
 
 import asyncio
 from collections.abc import Iterable, Sequence

@@ -32,8 +32,6 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
 from sandbox.bus import Bus, Message, State
 from sandbox.tenant import Fault, Tenant
-from shared.bus import ServiceBus
-from shared.graph import GraphDirectory
 from shared.ledger.sqlite import SqliteLedger
 from shared.model import AcceptedRequest, Outcome, RequestKey
 from shared.policy import Policy
@@ -42,8 +40,8 @@ from shared.service import Service
 from shared.steps import StepTaker
 from shared.sweep import Sweep
 from tests.clocks import FakeClock
-from tests.service.machine_process import BROKEN, Process
-from tests.service.stage import START, TenantCredential
+from tests.service.machine_process import BROKEN, Links, Process, open_links
+from tests.service.stage import START
 from tests.service.test_reception import AUDIT, OUTCOMES, REJECTED, REQUESTS, connect
 
 DEAD_LETTERS = f"{REQUESTS}/$DeadLetterQueue"
@@ -53,6 +51,7 @@ LEDGER_PATIENCE_SECONDS = 0.1
 _AT_MOST_SECONDS = 60.0  # of the machine's time, for one thing that a process does
 
 type Mischief = Callable[[], Awaitable[None]]
+type Ends[More] = Callable[[AcceptedRequest, More], Awaitable[Outcome]]
 
 
 @dataclass
@@ -88,7 +87,7 @@ class Site:
         self.clock.on_sleep = self._on_sleep
         self.clock.advance(3_600 - self.clock.now().timestamp() % 3_600)
         earlier, self.processes = self.processes, []
-        self.processes = [self._build(process) for process in earlier] or [self._build(), self._build()]
+        self.processes = [self._build(process.links) for process in earlier] or [self._build(), self._build()]
         for process in earlier:
             await process.ledger.close()
         await self._let_go_of_the_observer()
@@ -118,55 +117,38 @@ class Site:
             if not self.bus.peek(REQUESTS):
                 return
             self.clock.advance(24 * 3_600)
-            async with self.processes[0].client.get_queue_receiver(REQUESTS) as receiver:
+            async with self.processes[0].links.client.get_queue_receiver(REQUESTS) as receiver:
                 for message in await receiver.receive_messages(max_message_count=50, max_wait_time=1):
                     await receiver.complete_message(message)
         raise AssertionError("The queue does not become empty.")
 
-    def _build(self, earlier: Process | None = None) -> Process:
+    def _build(self, links: Links | None = None) -> Process:
         """Make a process on the ledger of this example, with the links of one that ended in order."""
-        directory = (
-            earlier.directory
-            if earlier
-            else GraphDirectory(
-                self.tenant.url, None, self.clock, credential_factory=lambda: TenantCredential(self.tenant)
-            )
-        )
-        service_bus = (
-            earlier.service_bus if earlier else ServiceBus(lambda: connect(self.bus), REQUESTS, REJECTED, OUTCOMES)
-        )
+        links = links or open_links(self.tenant, self.bus, self.clock)
         ledger = SqliteLedger(self.path, self.clock, lock_timeout_seconds=LEDGER_PATIENCE_SECONDS)
-        service = Service(self.policy, directory, ledger, self.clock, StepTaker(directory, ledger, self.clock, None))
-
-        async def handle(accepted: AcceptedRequest, deadline_at: datetime) -> Outcome:
-            outcome = await service.handle(accepted, deadline_at)
-            self.ended.append((accepted.key, outcome))
-            return outcome
-
-        async def give_up(accepted: AcceptedRequest, code: str) -> Outcome:
-            outcome = await service.give_up(accepted, code)
-            self.ended.append((accepted.key, outcome))
-            return outcome
-
+        steps = StepTaker(links.directory, ledger, self.clock, None)
+        service = Service(self.policy, links.directory, ledger, self.clock, steps)
         reception = Reception(
             self.policy,
             ledger,
-            service_bus,
+            links.service_bus,
             self.clock,
-            handle,
-            give_up,
+            self._noting(service.handle),
+            self._noting(service.give_up),
             new_id=lambda: f"new-{next(self.numbers)}",
             jitter=lambda: 0.5,
         )
-        return Process(
-            directory,
-            service_bus,
-            earlier.client if earlier else connect(self.bus),
-            ledger,
-            reception,
-            Sweep(ledger, service_bus, self.clock, reception.endings),
-            earlier.receiver if earlier else None,
-        )
+        return Process(links, ledger, reception, Sweep(ledger, links.service_bus, self.clock, reception.endings))
+
+    def _noting[More](self, end: Ends[More]) -> Ends[More]:
+        """Write down how each request ends, whether or not anybody lives to tell it."""
+
+        async def noted(accepted: AcceptedRequest, more: More) -> Outcome:
+            outcome = await end(accepted, more)
+            self.ended.append((accepted.key, outcome))
+            return outcome
+
+        return noted
 
     # --- Working ------------------------------------------------------------------------------------------------
 

@@ -45,9 +45,9 @@ class Machine(Play):
     @rule(user=somebody, observed=minutes_ago, deliveries=st.integers(1, 3), trouble=troubles)
     def enqueue_a_burst(self, user: int, observed: int | None, deliveries: int, trouble: Trouble) -> None:
         """Several alerts name the same user; both processes take them, and something goes wrong."""
+        self._act(self._put_all([self._body([user], observed) for _ in range(3)]), 0)
         self._trouble(trouble)
-        bodies = [self._body([user], observed) for _ in range(3)]
-        self._act(self._put_all(bodies), deliveries, both=True)
+        self._act(None, deliveries, both=True)
 
     @rule(
         users=st.lists(anybody, min_size=2, max_size=3, unique=True), observed=minutes_ago, deliveries=st.integers(0, 4)
@@ -83,8 +83,9 @@ class Machine(Play):
     @rule(user=somebody, profile=profiles, trouble=troubles, deliveries=st.integers(1, 3))
     def enqueue_in_trouble(self, user: int, profile: str, trouble: Trouble, deliveries: int) -> None:
         """Somebody sends a request of what was seen just now, and something goes wrong while it is carried out."""
+        self._act(self._put(self._body([user], 0, profile=profile)), 0)
         self._trouble(trouble)
-        self._act(self._put(self._body([user], 0, profile=profile)), deliveries)
+        self._act(None, deliveries)
 
     # --- Registering ---
 
