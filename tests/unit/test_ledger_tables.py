@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
 from shared.ledger.table import TableLedger
-from shared.ledger.tables import CHARACTERS_IN_A_PROPERTY, USERS, Change, keys, read_text, write_text
+from shared.ledger.tables import CHARACTERS_IN_A_PROPERTY, REQUESTS, USERS, Change, keys, read_text, write_text
 from shared.model import Control
 from shared.vocabulary import QUEUE, Mark, RequestId, Status
 from tests.azurite import Azurite, Proxy
@@ -384,6 +384,19 @@ async def test_purge_that_was_interrupted_is_finished_by_the_next(store: TableSt
     assert await ledger.read(KEY) is None
 
 
+async def test_row_that_cannot_be_read_keeps_no_other_from_being_found(
+    store: TableStore, ledger: TableLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that a newer version wrote, say, before a rollback: it is told, and stays as it is."""
+    await ledger.accept(accepted())
+    await ledger.accept(accepted(OTHER))
+    tables = store.open_tables()
+    await tables.merge(REQUESTS, keys(KEY.request_id, KEY.caller) | write_text("request", "{}"))
+    assert await ledger.unfinished(START + HOUR, 5) == (OTHER,)
+    assert "unreadableRow" in caplog.text
+    await tables.close()
+
+
 # --- others at work in between ----------------------------------------------------------------------------------
 
 
@@ -404,11 +417,12 @@ async def test_row_that_others_change_all_the_time_is_given_up(store: TableStore
     calls = (
         ledger.count_attempt(KEY),
         ledger.write_outcome(KEY, outcome()),
+        ledger.mark_reported(KEY, 1),
         ledger.add_children(KEY, (RequestId("mine"),)),
         ledger.count_start(QUEUE, 1000, START),
     )
     said = await asyncio.gather(*calls, return_exceptions=True)
-    assert [str(each) for each in said] == ["Others change this row all the time."] * 4
+    assert [str(each) for each in said] == ["Others change this row all the time."] * 5
     assert await rival.read(KEY) == replace(accepted(), due_at=START)
 
 

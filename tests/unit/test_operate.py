@@ -121,14 +121,15 @@ async def test_operate_keeps_what_was_ordered_for_every_worker(tmp_path: Path) -
 
 
 async def run_command(*words: str, **environment: str) -> tuple[int, str, str]:
-    """Run the command as an operator does."""
+    """Run the command as an operator does; what it runs through counts."""
+    coverage = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE_", "COV_"))}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "shared.operate",
         *words,
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], **coverage, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
