@@ -57,7 +57,10 @@ async def test_send_when_answer_is_delayed_then_it_waits(line: Line) -> None:
     line.bus.delay_answers(line.name, seconds=0.4)
     began = time.monotonic()
     sending = asyncio.create_task(line.sender.send_messages(ServiceBusMessage("x")))
-    await asyncio.sleep(0.2)
+    for _ in range(250):  # the link has to open first
+        if line.bus.peek(line.name):
+            break
+        await asyncio.sleep(0.02)
     assert len(line.bus.peek(line.name)) == 1
     assert not sending.done()
     await sending
