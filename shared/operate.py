@@ -90,11 +90,9 @@ def describe(control: Control, usual: int, now: datetime) -> str:
 
 async def operate(order: Order, ledger: Ledger, usual: int, now: datetime) -> str:
     """Carry the order out and say what holds then. Raises LedgerUnavailableError."""
-    kept = await ledger.read_control()
-    control = carry_out(order, kept, now)
-    if control != kept:
-        await ledger.write_control(control)
-    return describe(control, usual, now)
+    if order.verb == "show":
+        return describe(await ledger.read_control(), usual, now)
+    return describe(await ledger.change_control(lambda kept: carry_out(order, kept, now)), usual, now)
 
 
 async def run(order: Order) -> int:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from shared.errors import LedgerUnavailableError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x6D666172  # "mfar": tells our file from another program's
 SCHEMA = (
     "PRAGMA journal_mode = WAL",  # the file remembers it
@@ -51,7 +51,7 @@ SCHEMA = (
     """
     CREATE TABLE children (
         place INTEGER PRIMARY KEY, caller TEXT NOT NULL, parent TEXT NOT NULL, request_id TEXT NOT NULL,
-        UNIQUE (caller, parent, request_id)
+        written_at TEXT NOT NULL, UNIQUE (caller, parent, request_id)
     ) STRICT
     """,
     """

@@ -68,9 +68,9 @@ class HeldClaim:
     async def __aenter__(self) -> Self:
         try:
             await self._store.acquire(self._user_id, self._holder)
-        except asyncio.CancelledError as cancelled:
-            # The store may have written the row all the same.
-            _raise_or_note(await self._give_back(), cancelled)
+        except (asyncio.CancelledError, LedgerUnavailableError) as untold:
+            # The store may have written the row all the same: it would keep the user for nobody.
+            _raise_or_note(await self._give_back(), untold)
             raise
         self._renewals = asyncio.create_task(self._renew_until_lost())
         return self

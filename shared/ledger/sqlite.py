@@ -1,13 +1,13 @@
 """The embedded ledger: one SQLite file, for the processes of one machine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from shared.errors import LedgerUnavailableError
+from shared.errors import ClaimLostError, LedgerUnavailableError
 from shared.ledger.database import Database
 from shared.ledger.holding import RENEW_EVERY_SECONDS, HeldClaim
 from shared.ledger.limits import free_at, minute_of, oldest_that_counts
@@ -46,7 +46,8 @@ _EXPECT = """
     RETURNING attempts
 """
 _SET_OUTCOME = """
-    UPDATE requests SET outcome = ?, reported = 0 WHERE caller = ? AND request_id = ? AND outcome IS NULL
+    UPDATE requests SET outcome = ?, reported = 0
+    WHERE caller = ? AND request_id = ? AND outcome IS NULL AND evidence IS NULL
 """
 _SET_REPORTED = """
     UPDATE requests SET reported = reported OR run = ? WHERE caller = ? AND request_id = ? RETURNING attempts
@@ -56,7 +57,9 @@ _SELECT_UNFINISHED = """
     ORDER BY due_at LIMIT ?
 """
 
-_ADD_CHILD = "INSERT INTO children (caller, parent, request_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_CHILD = """
+    INSERT INTO children (caller, parent, request_id, written_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
 _SELECT_CHILDREN = "SELECT caller, request_id FROM children WHERE parent = ? ORDER BY place"
 
 _FORGET_STARTS = "DELETE FROM starts WHERE minute < ?"
@@ -78,9 +81,7 @@ _FORGET = "DELETE FROM marks WHERE user_id = ? AND mark = ?"
 _PURGE = (
     "DELETE FROM marks WHERE written_at < :before",
     "DELETE FROM coverages WHERE written_at < :before",
-    """
-    DELETE FROM children WHERE (caller, request_id) NOT IN (SELECT caller, request_id FROM requests)
-    """,
+    "DELETE FROM children WHERE written_at < :before",
 )
 _PURGE_REQUESTS = """
     DELETE FROM requests WHERE rowid IN (
@@ -142,7 +143,10 @@ class SqliteLedger:
 
         def write_once(connection: Connection) -> str:
             connection.execute(_SET_OUTCOME, (text, key.caller, key.request_id))
-            return _row(connection.execute(_SELECT_KEY, (key.caller, key.request_id)).fetchone()).outcome or text
+            kept = _row(connection.execute(_SELECT_KEY, (key.caller, key.request_id)).fetchone()).outcome
+            if kept is None:
+                raise ClaimLostError
+            return kept
 
         return outcome_from_json(await self._database.write(write_once))
 
@@ -158,7 +162,8 @@ class SqliteLedger:
 
     async def add_children(self, parent: RequestKey, children: tuple[RequestId, ...]) -> None:
         """Remember which requests of the same caller one body was split into; a second call adds what is new."""
-        rows = [(parent.caller, parent.request_id, child) for child in children]
+        at = to_time_text(self._clock.now())
+        rows = [(parent.caller, parent.request_id, child, at) for child in children]
         await self._database.write(lambda connection: connection.executemany(_ADD_CHILD, rows))
 
     async def find_children(self, parent: RequestId) -> tuple[RequestKey, ...]:
@@ -186,10 +191,16 @@ class SqliteLedger:
         found = await self._fetch_all(_SELECT_CONTROL, ())
         return control_from_json(str(found[0][0]) if found else None)
 
-    async def write_control(self, control: Control) -> None:
-        """Replace it."""
-        text = control_to_json(control)
-        await self._database.write(lambda connection: connection.execute(_SET_CONTROL, (text,)))
+    async def change_control(self, change: Callable[[Control], Control]) -> Control:
+        """Replace it by what `change` makes of it, in one step; return that."""
+
+        def write_changed(connection: Connection) -> Control:
+            kept = connection.execute(_SELECT_CONTROL).fetchone()
+            control = change(control_from_json(kept and str(kept[0])))
+            connection.execute(_SET_CONTROL, (control_to_json(control),))
+            return control
+
+        return await self._database.write(write_changed)
 
     async def purge(self, before: datetime, limit: int) -> int:
         """Forget requests accepted before that, with all that hangs on them, `limit` at most; return how many."""

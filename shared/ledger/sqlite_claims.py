@@ -14,7 +14,7 @@ from shared.ledger.rows import (
     to_time_text,
     with_coverage,
 )
-from shared.model import AcceptedRequest, Coverage, Evidence, Outcome, RequestKey
+from shared.model import AcceptedRequest, Coverage, Evidence, Outcome
 from shared.ports import Clock
 from shared.vocabulary import UserId
 
@@ -26,8 +26,14 @@ _SELECT = "SELECT holder, until FROM claims WHERE user_id = ?"
 _RENEW = "UPDATE claims SET until = ? WHERE user_id = ? AND holder = ?"
 _RELEASE = "DELETE FROM claims WHERE user_id = ? AND holder = ?"
 
-_SET_EVIDENCE = "UPDATE requests SET evidence = ? WHERE caller = ? AND request_id = ?"
-_SET_OUTCOME = "UPDATE requests SET outcome = ?, reported = 0 WHERE caller = ? AND request_id = ?"
+# Only of the run that was taken up, while it goes on, and about the user whom its evidence is about.
+_SAME_RUN = """
+    WHERE caller = :caller AND request_id = :request_id AND run = :run AND outcome IS NULL
+    AND coalesce(json_extract(evidence, '$.user.id'), :user_id) = :user_id
+"""
+_SET_EVIDENCE = f"UPDATE requests SET evidence = :text {_SAME_RUN}"  # noqa: S608 - our own words
+_SET_OUTCOME = f"UPDATE requests SET outcome = :text, reported = 0 {_SAME_RUN}"  # noqa: S608 - as above
+_SELECT_REQUEST = "SELECT 1 FROM requests WHERE caller = ? AND request_id = ?"
 _SELECT_COVERAGES = "SELECT text FROM coverages WHERE user_id = ?"
 _SET_COVERAGES = """
     INSERT INTO coverages VALUES (:user_id, :text, :at)
@@ -70,7 +76,7 @@ class SqliteClaims:
 
         def renew_and_write(connection: Connection) -> None:
             self._renew(connection, user_id, holder)
-            _write(connection, _SET_EVIDENCE, text, accepted.key)
+            _write(connection, _SET_EVIDENCE, text, user_id, accepted)
 
         await self._database.write(renew_and_write)
 
@@ -87,7 +93,7 @@ class SqliteClaims:
         def write_and_release(connection: Connection) -> None:
             if not connection.execute(_RELEASE, (user_id, holder)).rowcount:
                 raise ClaimLostError
-            _write(connection, _SET_OUTCOME, text, accepted.key)
+            _write(connection, _SET_OUTCOME, text, user_id, accepted)
             covered = coverages_to_json(with_coverage(_coverages(connection, user_id), coverage))
             row = {"user_id": user_id, "text": covered, "at": to_time_text(self._clock.now())}
             connection.execute(_SET_COVERAGES, row)
@@ -100,8 +106,12 @@ class SqliteClaims:
             raise ClaimLostError
 
 
-def _write(connection: Connection, statement: str, text: str, key: RequestKey) -> None:
-    if not connection.execute(statement, (text, key.caller, key.request_id)).rowcount:
+def _write(connection: Connection, statement: str, text: str, user_id: UserId, accepted: AcceptedRequest) -> None:
+    key = (accepted.key.caller, accepted.key.request_id)
+    values = {"text": text, "user_id": user_id, "caller": key[0], "request_id": key[1], "run": accepted.run}
+    if not connection.execute(statement, values).rowcount:
+        if connection.execute(_SELECT_REQUEST, key).fetchone():
+            raise ClaimLostError
         raise LedgerUnavailableError("The ledger holds no request under this key.")
 
 

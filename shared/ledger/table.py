@@ -9,31 +9,24 @@ transaction keeps it all. The partition `~open` of `Requests` names what has not
 import asyncio
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import LedgerUnavailableError
+from shared.errors import ClaimLostError
 from shared.ledger.holding import CLAIM_LASTS, RENEW_EVERY_SECONDS, HeldClaim
 from shared.ledger.limits import free_at, minute_of
-from shared.ledger.rows import (
-    RequestRow,
-    UnreadableRowError,
-    control_from_json,
-    control_to_json,
-    from_row,
-    outcome_to_json,
-    to_time_text,
-)
-from shared.ledger.table_claims import TableClaims, run_keys
+from shared.ledger.rows import UnreadableRowError, control_from_json, control_to_json, outcome_to_json, to_time_text
+from shared.ledger.table_claims import TableClaims
+from shared.ledger.table_purge import purge
+from shared.ledger.table_requests import TRIES, TableRequests, changing
 from shared.ledger.table_rows import (
     CHILDREN,
-    FORGOTTEN_BY_AGE,
     OPEN,
-    PLAIN,
     STARTS,
-    TEXTS,
     THE_CONTROL,
+    is_same_run,
     keys_of,
     mark_key,
     open_key,
@@ -41,6 +34,7 @@ from shared.ledger.table_rows import (
     read_children,
     read_starts,
     request_row,
+    run_name,
 )
 from shared.ledger.tables import CONTROL, REQUESTS, USERS, Found, Row, Tables, keys, read_text, write_text
 from shared.logs import alert
@@ -48,12 +42,8 @@ from shared.model import AcceptedRequest, Control, Outcome, RequestKey
 from shared.vocabulary import Caller, Mark, RequestId, UserId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from azure.data.tables.aio import TableServiceClient
 
-# What another worker changed in between is read again, and tried again.
-TRIES = 20
 STRAY_FOR = timedelta(hours=1)
 
 
@@ -73,78 +63,74 @@ class TableLedger:
         claim_lasts: timedelta = CLAIM_LASTS,
     ) -> None:
         self._tables = Tables(connect, prefix)
-        self._claims = TableClaims(self._tables, claim_lasts)
+        self._requests = TableRequests(self._tables)
+        self._claims = TableClaims(self._tables, self._requests, claim_lasts)
         self._renew_every_seconds = renew_every_seconds
 
     async def accept(self, offered: AcceptedRequest) -> AcceptedRequest:
         """Keep `offered`, or return what is kept already under its key (a second call does that), in one step."""
-        row = request_row(offered)
+        row, index = request_row(offered), open_row(offered.key, offered.run, offered.due_at)
         # First the index of what is open: a request that is not in it would not be found, should its message get lost.
-        await self._tables.insert(REQUESTS, open_row(offered.key, offered.due_at))
-        if await self._tables.insert(REQUESTS, row):
-            return offered
-        return await self._read(offered.key)
+        indexed = await self._tables.insert(REQUESTS, index)
+        if not await self._tables.insert(REQUESTS, row):
+            return await self._requests.read(offered.key)
+        if not indexed:  # what was there may have been swept away as a stray just now
+            await self._tables.put(REQUESTS, index)
+        return offered
 
     async def read(self, key: RequestKey) -> AcceptedRequest | None:
         """Return what is kept under `key`, with evidence and outcome; None when there is nothing."""
         found = await self._tables.get(REQUESTS, key.request_id, key.caller)
-        return await self._compose(found.row) if found else None
+        return await self._requests.compose(found.row) if found else None
 
     async def find(self, request_id: RequestId) -> AcceptedRequest | None:
         """Return the request of that id that was accepted last, whoever asked for it; None when there is none."""
         rows = await self._tables.query(REQUESTS, "PartitionKey eq @id", {"id": request_id})
-        return await self._compose(max(rows, key=lambda row: str(row["accepted_at"]))) if rows else None
+        return await self._requests.compose(max(rows, key=lambda row: str(row["accepted_at"]))) if rows else None
 
     async def restart(self, offered: AcceptedRequest, ended: AcceptedRequest) -> AcceptedRequest:
         """Replace the run that `ended` by a fresh one; return what is kept now: another worker may be faster."""
         fresh = replace(offered, run=ended.run + 1, attempts=0, evidence=None, outcome=None, reported=False)
-        found = await self._get(fresh.key)
-        if found.row["run"] == ended.run:
-            await self._tables.put(REQUESTS, open_row(fresh.key, fresh.due_at))
-            # The last run's evidence and outcome stay where they are until they are purged with this one.
-            user = {name: found.row[name] for name in ("user_id",) if name in found.row}
-            if await self._tables.replace(REQUESTS, request_row(fresh) | user, found.etag):
+        for _ in range(TRIES):
+            found = await self._requests.get(fresh.key)
+            if not is_same_run(found.row, run_name(ended)):
+                return await self._requests.compose(found.row)
+            await self._tables.put(REQUESTS, open_row(fresh.key, fresh.run, fresh.due_at))
+            # The last run's evidence and outcome stay with its user until they are purged.
+            if await self._tables.replace(REQUESTS, request_row(fresh), found.etag):
                 return fresh
-        return await self._read(fresh.key)
+        raise changing()
 
     async def count_attempt(self, key: RequestKey) -> int:
         """Add one to the attempts and return their number. A second call counts again."""
-        for _ in range(TRIES):
-            found = await self._get(key)
-            attempts = int(found.row["attempts"]) + 1
-            if await self._tables.merge(REQUESTS, keys_of(key) | {"attempts": attempts}, found.etag):
-                return attempts
-        raise _changing()
+        row = await self._requests.change(key, lambda row: {"attempts": int(row["attempts"]) + 1})
+        return int(row["attempts"])
 
     async def expect(self, key: RequestKey, at: datetime, *, patient_since: datetime | None = None) -> None:
         """Remember when it will be taken up next, and since when patience counts; a second call replaces both."""
         since = {"patient_since": to_time_text(patient_since)} if patient_since else {}
-        await self._merge(key, {"due_at": to_time_text(at)} | since)
-        await self._tables.put(REQUESTS, open_row(key, at))
+        row = await self._requests.change(key, lambda _: {"due_at": to_time_text(at)} | since)
+        await self._tables.put(REQUESTS, open_row(key, row["run"], at))
 
     async def write_outcome(self, key: RequestKey, outcome: Outcome) -> Outcome:
         """Keep how a request without a claim ended, unless that is kept already; return what is."""
         text = outcome_to_json(outcome)
         for _ in range(TRIES):
-            found = await self._get(key)
-            kept = (await self._compose(found.row)).outcome
-            if kept:
-                return kept
-            row = keys_of(key) | {"reported": False} | write_text("outcome", text)
-            if await self._tables.merge(REQUESTS, row, found.etag):
+            found = await self._requests.get(key)
+            kept = await self._requests.compose(found.row)
+            if kept.outcome:
+                return kept.outcome
+            if kept.evidence:
+                raise ClaimLostError
+            if await self._tables.merge(REQUESTS, keys_of(key) | write_text("outcome", text), found.etag):
                 return outcome
-        raise _changing()
+        raise changing()
 
     async def mark_reported(self, key: RequestKey, run: int) -> None:
         """Remember that everybody who is told has been told how that run ended; a second call changes nothing."""
-        for _ in range(TRIES):
-            found = await self._get(key)
-            if found.row["run"] != run:
-                return
-            if await self._tables.merge(REQUESTS, keys_of(key) | {"reported": True}, found.etag):
-                await self._tables.delete(REQUESTS, OPEN, open_key(key))
-                return
-        raise _changing()
+        row = await self._requests.change(key, lambda row: {"reported": row["run"] == run or row["reported"]})
+        if row["run"] == run:
+            await self._tables.delete(REQUESTS, OPEN, open_key(key, run))
 
     async def unfinished(self, due_before: datetime, limit: int) -> tuple[RequestKey, ...]:
         """Return up to `limit` requests that were due earlier than that and have not ended, or were not reported."""
@@ -160,10 +146,11 @@ class TableLedger:
             except UnreadableRowError:  # which must not keep the others waiting
                 alert("unreadableRow", requestId=key.request_id, caller=key.caller)
                 continue
-            if kept and not (kept.outcome and kept.reported):
+            if kept and kept.run == row["run"] and not (kept.outcome and kept.reported):
                 unfinished.append(key)
-            elif kept or row["due_at"] < to_time_text(due_before - STRAY_FOR):  # else it is being accepted just now
-                await self._tables.delete_as_found(REQUESTS, row)  # unless it has begun anew meanwhile
+            # What has ended does not begin again, but for a run of its own; else it is being accepted just now.
+            elif (kept and kept.run >= row["run"]) or row["due_at"] < to_time_text(due_before - STRAY_FOR):
+                await self._tables.delete_as_found(REQUESTS, [row])
         return tuple(unfinished)
 
     # --- What concerns more than one request --------------------------------------------------------------------
@@ -179,7 +166,7 @@ class TableLedger:
                 return
             if await self._write_if(REQUESTS, place | write_text("children", json.dumps(both)), found):
                 return
-        raise _changing()
+        raise changing()
 
     async def find_children(self, parent: RequestId) -> tuple[RequestKey, ...]:
         """Return the children of every parent of that id, whoever asked, in the order in which they were added."""
@@ -200,7 +187,7 @@ class TableLedger:
             if await self._write_if(CONTROL, row, found):
                 return None
             await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - keeps workers apart, no secret
-        raise _changing()
+        raise changing()
 
     async def may_start_at(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
         """Return when one more reset may start; None when it may now. Counts nothing."""
@@ -211,27 +198,19 @@ class TableLedger:
         found = await self._tables.get(CONTROL, THE_CONTROL, THE_CONTROL)
         return control_from_json(read_text("control", found.row) if found else None)
 
-    async def write_control(self, control: Control) -> None:
-        """Replace it."""
-        row = keys(THE_CONTROL, THE_CONTROL) | write_text("control", control_to_json(control))
-        await self._tables.put(CONTROL, row)
+    async def change_control(self, change: Callable[[Control], Control]) -> Control:
+        """Replace it by what `change` makes of it, in one step; return that."""
+        for _ in range(TRIES):
+            found = await self._tables.get(CONTROL, THE_CONTROL, THE_CONTROL)
+            control = change(control_from_json(read_text("control", found.row) if found else None))
+            row = keys(THE_CONTROL, THE_CONTROL) | write_text("control", control_to_json(control))
+            if await self._write_if(CONTROL, row, found):
+                return control
+        raise changing()
 
     async def purge(self, before: datetime, limit: int) -> int:
         """Forget requests accepted before that, with all that hangs on them, `limit` at most; return how many."""
-        for table, condition in FORGOTTEN_BY_AGE:
-            for row in await self._tables.query(
-                table, f"{condition} and Timestamp lt @before", {"before": before}, limit
-            ):
-                await self._tables.delete_as_found(table, row)
-        values: dict[str, str | bool | datetime] = {"before": to_time_text(before), "yes": True}
-        rows = await self._tables.query(REQUESTS, "accepted_at lt @before and reported eq @yes", values, limit)
-        for row in rows:
-            key = RequestKey(Caller(row["RowKey"]), RequestId(row["PartitionKey"]))
-            if user_id := row.get("user_id"):
-                for row_key in run_keys(key):
-                    await self._tables.delete(USERS, str(user_id), row_key)
-            await self._tables.delete(REQUESTS, key.request_id, key.caller)
-        return len(rows)
+        return await purge(self._tables, before, limit)
 
     # --- What concerns one user ---------------------------------------------------------------------------------
 
@@ -256,41 +235,6 @@ class TableLedger:
         """Close the connections; nothing is called afterwards."""
         await self._tables.close()
 
-    # --- Rows ---------------------------------------------------------------------------------------------------
-
-    async def _get(self, key: RequestKey) -> Found:
-        found = await self._tables.get(REQUESTS, key.request_id, key.caller)
-        if found is None:
-            raise _missing()
-        return found
-
-    async def _read(self, key: RequestKey) -> AcceptedRequest:
-        return await self._compose((await self._get(key)).row)
-
-    async def _merge(self, key: RequestKey, properties: Row) -> None:
-        if not await self._tables.merge(REQUESTS, keys_of(key) | properties):
-            raise _missing()
-
     async def _write_if(self, table: str, row: Row, found: Found | None) -> bool:
         """Write a row unless somebody else did since it was looked for."""
         return await (self._tables.replace(table, row, found.etag) if found else self._tables.insert(table, row))
-
-    async def _compose(self, row: Row) -> AcceptedRequest:
-        """Put a request together from its row and, of the same run, what is in its user's partition."""
-        key = RequestKey(Caller(row["RowKey"]), RequestId(row["PartitionKey"]))
-        texts: Row = {name: read_text(name, row) for name in TEXTS}
-        if user_id := row.get("user_id"):
-            rows = [await self._tables.get(USERS, str(user_id), row_key) for row_key in run_keys(key)]
-            for name, found in zip(("evidence", "outcome"), rows, strict=True):
-                if found and found.row["run"] == row["run"]:
-                    texts[name] = texts[name] or read_text(name, found.row)
-        plain = {name: row[name] for name in PLAIN}
-        return from_row(RequestRow(caller=key.caller, request_id=key.request_id, **plain, **texts))
-
-
-def _missing() -> LedgerUnavailableError:
-    return LedgerUnavailableError("The ledger holds no request under this key.")
-
-
-def _changing() -> LedgerUnavailableError:
-    return LedgerUnavailableError("Others change this row all the time.")

@@ -5,7 +5,6 @@ whole seconds, cut: a claim expires up to a second late, never early.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Coroutine
 from datetime import timedelta
 
@@ -17,7 +16,9 @@ from shared.ledger.rows import (
     outcome_to_json,
     with_coverage,
 )
-from shared.ledger.tables import REQUESTS, USERS, Change, Tables, keys, read_text, write_text
+from shared.ledger.table_requests import TableRequests
+from shared.ledger.table_rows import is_same_run, run_keys, run_name, run_row
+from shared.ledger.tables import USERS, Change, Row, Tables, keys, read_text, write_text
 from shared.model import AcceptedRequest, Coverage, Evidence, Outcome, RequestKey
 from shared.vocabulary import UserId
 
@@ -25,17 +26,12 @@ CLAIM, COVERAGES = "claim", "coverages"
 _TRIES = 4
 
 
-def run_keys(key: RequestKey) -> tuple[str, str]:
-    """Name the rows in the user's partition that hold evidence and outcome: together they may be too long for one."""
-    digest = hashlib.sha256(str(key).encode()).hexdigest()[:32]
-    return f"run:{digest}:evidence", f"run:{digest}:outcome"
-
-
 class TableClaims:
     """`shared.ledger.holding.ClaimStore`. A call that is cancelled is waited for: it must not take effect later on."""
 
-    def __init__(self, tables: Tables, lasts: timedelta) -> None:
+    def __init__(self, tables: Tables, requests: TableRequests, lasts: timedelta) -> None:
         self._tables = tables
+        self._requests = requests
         self._lasts = lasts
         self._etags: dict[str, str | None] = {}  # of the claims held here, by holder
         self._bound: dict[str, set[tuple[RequestKey, int]]] = {}  # requests whose row names the user, by holder
@@ -54,9 +50,9 @@ class TableClaims:
 
     async def write_evidence(self, user_id: UserId, holder: str, accepted: AcceptedRequest, evidence: Evidence) -> None:
         """Do as `renew` does, and keep the evidence, in one step."""
-        evidence_key, _ = run_keys(accepted.key)
-        row = keys(user_id, evidence_key) | {"run": accepted.run} | write_text("evidence", evidence_to_json(evidence))
-        await _to_the_end(self._bind_and_write(user_id, holder, accepted, "replace", [("put", row, None)]))
+        _, row_key = run_keys(accepted.key)
+        row = run_row(user_id, accepted, row_key) | write_text("evidence", evidence_to_json(evidence))
+        await _to_the_end(self._write_run(user_id, holder, accepted, row))
 
     async def read_coverages(self, user_id: UserId) -> tuple[Coverage, ...]:
         """Return what the last resets of the user cover, the newest first."""
@@ -67,13 +63,13 @@ class TableClaims:
         self, user_id: UserId, holder: str, accepted: AcceptedRequest, outcome: Outcome, coverage: Coverage | None
     ) -> None:
         """Keep outcome and coverage and remove the row where it names `holder`, in one step; else ClaimLostError."""
-        _, outcome_key = run_keys(accepted.key)
-        row = keys(user_id, outcome_key) | {"run": accepted.run} | write_text("outcome", outcome_to_json(outcome))
+        row_key, _ = run_keys(accepted.key)
+        row = run_row(user_id, accepted, row_key) | write_text("outcome", outcome_to_json(outcome))
         changes: list[Change] = [("put", row, None)]
         if coverage:
             covered = coverages_to_json(with_coverage(await self.read_coverages(user_id), coverage))
             changes.append(("put", keys(user_id, COVERAGES) | write_text("coverages", covered), None))
-        await _to_the_end(self._bind_and_write(user_id, holder, accepted, "delete", changes))
+        await _to_the_end(self._end(user_id, holder, accepted, changes))
 
     async def _acquire(self, user_id: UserId, holder: str) -> None:
         row = keys(user_id, CLAIM) | {"holder": holder}
@@ -99,17 +95,35 @@ class TableClaims:
         except ClaimLostError:
             self._etags.pop(holder, None)
 
-    async def _bind_and_write(
-        self, user_id: UserId, holder: str, accepted: AcceptedRequest, claim: str, changes: list[Change]
-    ) -> None:
-        """Let the request's row say in whose partition its evidence is, then write that."""
-        bound = self._bound.setdefault(holder, set())
-        if (accepted.key, accepted.run) not in bound:
-            row = keys(accepted.key.request_id, accepted.key.caller) | {"user_id": user_id}
-            if not await self._tables.merge(REQUESTS, row):
-                raise LedgerUnavailableError("The ledger holds no request under this key.")
-            bound.add((accepted.key, accepted.run))
-        await self._write_under(user_id, holder, claim, changes)
+    async def _end(self, user_id: UserId, holder: str, accepted: AcceptedRequest, changes: list[Change]) -> None:
+        if not self._is_bound(holder, accepted):
+            _, row, _ = changes[0]
+            await self._write_run(user_id, holder, accepted, row)
+        await self._write_under(user_id, holder, "delete", changes)
+
+    async def _write_run(self, user_id: UserId, holder: str, accepted: AcceptedRequest, row: Row) -> None:
+        """Write what a run found, or how it ended, then let the request's row say where that is.
+
+        In that order, and before anything is changed: a row that names a user has something in that user's partition.
+        """
+        await self._write_under(user_id, holder, "replace", [("put", row, None)])
+        if not self._is_bound(holder, accepted):
+            await self._bind(user_id, accepted)
+            self._bound.setdefault(holder, set()).add((accepted.key, accepted.run))
+
+    def _is_bound(self, holder: str, accepted: AcceptedRequest) -> bool:
+        return (accepted.key, accepted.run) in self._bound.get(holder, set())
+
+    async def _bind(self, user_id: UserId, accepted: AcceptedRequest) -> None:
+        """Let the request's row name the user; ClaimLostError where that run has ended, or means another user."""
+
+        def bind(request: Row) -> Row:
+            has_ended = read_text("outcome", request) is not None
+            if has_ended or request.get("user_id", user_id) != user_id or not is_same_run(request, run_name(accepted)):
+                raise ClaimLostError
+            return {"user_id": user_id}
+
+        await self._requests.change(accepted.key, bind)
 
     async def _write_under(self, user_id: UserId, holder: str, claim: str, changes: list[Change]) -> None:
         """Renew the claim, or delete it, together with `changes`; ClaimLostError where it is not `holder`'s.

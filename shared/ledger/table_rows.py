@@ -9,7 +9,7 @@ from shared.ledger.limits import oldest_that_counts
 from shared.ledger.rows import RequestRow, to_row, to_time_text
 from shared.ledger.tables import REQUESTS, USERS, Found, Row, keys, read_text, write_text
 from shared.model import AcceptedRequest, RequestKey
-from shared.vocabulary import Mark
+from shared.vocabulary import Mark, UserId
 
 OPEN, CHILDREN, STARTS, THE_CONTROL = "~open", "~children:", "starts", "control"
 # Evidence and outcomes go with their requests.
@@ -35,20 +35,42 @@ def keys_of(key: RequestKey) -> Row:
     return keys(key.request_id, key.caller)
 
 
-def open_key(key: RequestKey) -> str:
-    """Name a request among those that are open."""
-    return hashlib.sha256(str(key).encode()).hexdigest()
+def open_key(key: RequestKey, run: int) -> str:
+    """Name one run of a request among those that are open: what ends one says nothing of the next."""
+    return f"{_digest(str(key), 64)}:{run}"
 
 
-def open_row(key: RequestKey, due_at: datetime) -> Row:
-    """Write when an open request is due."""
-    names = {"caller": key.caller, "request_id": key.request_id, "due_at": to_time_text(due_at)}
-    return keys(OPEN, open_key(key)) | names
+def open_row(key: RequestKey, run: int, due_at: datetime) -> Row:
+    """Write when an open run of a request is due."""
+    names = {"caller": key.caller, "request_id": key.request_id, "run": run, "due_at": to_time_text(due_at)}
+    return keys(OPEN, open_key(key, run)) | names
+
+
+def run_keys(key: RequestKey) -> tuple[str, str]:
+    """Name the rows in the user's partition that hold outcome and evidence: together they may be too long for one."""
+    digest = _digest(str(key), 32)
+    return f"run:{digest}:outcome", f"run:{digest}:evidence"
+
+
+def run_row(user_id: UserId, accepted: AcceptedRequest, row_key: str) -> Row:
+    """Begin a row that holds outcome or evidence of one run; whose it is tells the purge."""
+    names = {"caller": accepted.key.caller, "request_id": accepted.key.request_id}
+    return keys(user_id, row_key) | names | run_name(accepted)
+
+
+def run_name(accepted: AcceptedRequest) -> Row:
+    """Name a run in its row: a key that was purged, and came again, begins at one again."""
+    return {"run": accepted.run, "accepted_at": to_time_text(accepted.accepted_at)}
+
+
+def is_same_run(one: Row, other: Row) -> bool:
+    """Whether two rows are of the same run of a request."""
+    return all(one[name] == other[name] for name in ("run", "accepted_at"))
 
 
 def mark_key(mark: Mark) -> str:
     """Name a mark in its user's partition."""
-    return f"mark:{hashlib.sha256(mark.encode()).hexdigest()[:32]}"
+    return f"mark:{_digest(mark, 32)}"
 
 
 def read_children(row: Row) -> list[str]:
@@ -60,3 +82,7 @@ def read_starts(found: Found | None, now: datetime) -> dict[int, int]:
     """Read how many resets started in which minute of those that count."""
     pairs = json.loads((found and read_text("starts", found.row)) or "[]")
     return {int(minute): int(number) for minute, number in pairs if minute >= oldest_that_counts(now)}
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import LedgerUnavailableError
@@ -111,9 +112,10 @@ class Tables:
 
         await self._repeat(delete)
 
-    async def delete_as_found(self, table: str, row: Row) -> None:
-        """Delete a row of `query`, unless it was written again since; a second call changes nothing."""
-        await self.transact(table, [("delete", keys(row["PartitionKey"], row["RowKey"]), row[ETAG])])
+    async def delete_as_found(self, table: str, rows: Iterable[Row]) -> bool:
+        """Delete rows of `query`, of one partition, together; False where one was written again since, or is gone."""
+        changes: list[Change] = [("delete", keys(row["PartitionKey"], row["RowKey"]), row[ETAG]) for row in rows]
+        return await self.transact(table, changes) is not None
 
     async def transact(self, table: str, changes: Iterable[Change]) -> tuple[str | None, ...] | None:
         """Carry out changes of one partition together; return the new etags, None where one of them could not be.
@@ -225,7 +227,8 @@ async def _translated(seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
-    except (AzureError, OSError, TimeoutError, ValueError) as error:  # the last for an answer that it cannot read
+    # The last two for an answer that it cannot read.
+    except (AzureError, OSError, TimeoutError, ValueError, HTTPException) as error:
         code = getattr(error, "status_code", None)
         what = f"Table Storage did not answer as it should: {type(error).__name__}, status {code}"
         raise LedgerUnavailableError(f"{LedgerUnavailableError.__doc__} {what}") from None

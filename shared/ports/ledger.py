@@ -1,5 +1,6 @@
 """What must outlive a process."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -11,8 +12,8 @@ from shared.vocabulary import Caller, Mark, RequestId, UserId
 class Claim(Protocol):
     """The right of one worker to change one user, for 60 s from each confirmation by the ledger's own clock.
 
-    Every method raises ClaimLostError when another worker has it now, or had it since, or it was given back; then
-    nothing is kept.
+    Every method raises ClaimLostError when another worker has it now, or had it since, or it was given back; what is
+    kept of a request also where that run of it has ended, or is about another user by now. Then nothing is kept.
     """
 
     async def confirm(self) -> None:
@@ -69,7 +70,10 @@ class Ledger(Protocol):
         ...
 
     async def write_outcome(self, key: RequestKey, outcome: Outcome) -> Outcome:
-        """Keep how a request without a claim ended, not reported yet, unless that is kept already; return what is."""
+        """Keep how a request without a claim ended, not reported yet, unless that is kept already; return what is.
+
+        Raises ClaimLostError where it has evidence: it has begun, and ends under a claim.
+        """
         ...
 
     async def mark_reported(self, key: RequestKey, run: int) -> None:
@@ -111,8 +115,8 @@ class Ledger(Protocol):
         """Return what the operator has set; an empty one where nothing is."""
         ...
 
-    async def write_control(self, control: Control) -> None:
-        """Replace it."""
+    async def change_control(self, change: Callable[[Control], Control]) -> Control:
+        """Replace it by what `change` makes of it, in one step; return that. `change` may be called several times."""
         ...
 
     async def purge(self, before: datetime, limit: int) -> int:

@@ -7,7 +7,7 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from shared.errors import LedgerUnavailableError
+from shared.errors import ClaimLostError, LedgerUnavailableError
 from shared.model import AcceptedRequest, RequestKey
 from shared.ports import Ledger
 from shared.vocabulary import FUNCTION_KEY, QUEUE, Status
@@ -275,6 +275,15 @@ async def test_write_outcome_keeps_what_was_kept_under_a_claim(ledger: Ledger) -
     await end(ledger, accepted(), outcome())
     assert await ledger.write_outcome(KEY, outcome(Status.FAILED)) == outcome()
     assert (await read(ledger, KEY)).outcome == outcome()
+
+
+async def test_write_outcome_of_what_has_begun_is_for_whoever_has_the_claim(ledger: Ledger) -> None:
+    """Somebody was at work on it meanwhile: how that ends is not said beside it."""
+    await ledger.accept(accepted())
+    await write_evidence(ledger, accepted(), evidence())
+    with pytest.raises(ClaimLostError):
+        await ledger.write_outcome(KEY, outcome(Status.INVALID))
+    assert await ledger.read(KEY) == replace(accepted(), evidence=evidence())
 
 
 async def test_write_outcome_of_a_large_user_is_read_as_written(ledger: Ledger) -> None:

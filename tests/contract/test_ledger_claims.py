@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -414,6 +415,69 @@ async def test_write_evidence_again_replaces_it(ledger: Ledger) -> None:
     kept = await read(ledger, KEY)
     assert (kept.evidence, kept.outcome, kept.reported) == (evidence(3), None, False)
     assert (await read(ledger, other.key)).evidence == evidence(5)
+
+
+WRITES: dict[str, Callable[[Claim], Awaitable[object]]] = {
+    "write_evidence": lambda claim: claim.write_evidence(accepted(), evidence(1)),
+    "end": lambda claim: claim.end(accepted(), outcome(Status.PARTIAL), coverage(START + MINUTE)),
+}
+every_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+
+
+@every_write
+async def test_what_is_written_of_a_run_that_ended_without_a_claim_is_not_kept(
+    ledger: Ledger, write: Callable[[Claim], Awaitable[object]]
+) -> None:
+    """Somebody gave it up before anything was found: nobody may begin to change the user."""
+    await ledger.accept(accepted())
+    await ledger.write_outcome(KEY, outcome(Status.FAILED))
+    async with ledger.claim(USER_ID) as claim:
+        with pytest.raises(ClaimLostError):
+            await write(claim)
+    assert await ledger.read(KEY) == replace(accepted(), outcome=outcome(Status.FAILED))
+    async with ledger.claim(USER_ID) as claim:
+        assert await claim.read_coverages() == ()
+
+
+@every_write
+async def test_what_is_written_of_an_earlier_run_is_not_kept(
+    ledger: Ledger, write: Callable[[Claim], Awaitable[object]]
+) -> None:
+    """Whoever was frozen while the request ended, and was asked for again, says nothing of the new run."""
+    await ledger.accept(accepted())
+    await ledger.write_outcome(KEY, outcome(Status.FAILED))
+    again = accepted(fingerprint="f2", accepted_at=START + MINUTE)
+    second = await ledger.restart(again, await read(ledger, KEY))
+    async with ledger.claim(USER_ID) as claim:
+        with pytest.raises(ClaimLostError):
+            await write(claim)
+    assert await ledger.read(KEY) == second == replace(again, run=2)
+
+
+@every_write
+async def test_what_is_written_about_another_user_is_not_kept(
+    ledger: Ledger, write: Callable[[Claim], Awaitable[object]]
+) -> None:
+    """A name may come to mean somebody else: the request is about whom it began with."""
+    await ledger.accept(accepted())
+    found = replace(evidence(), user=replace(evidence().user, id=OTHER_USER_ID))
+    async with ledger.claim(OTHER_USER_ID) as claim:
+        await claim.write_evidence(accepted(), found)
+    async with ledger.claim(USER_ID) as claim:
+        with pytest.raises(ClaimLostError):
+            await write(claim)
+    assert await ledger.read(KEY) == replace(accepted(), evidence=found)
+
+
+@every_write
+async def test_what_is_written_of_a_request_that_nobody_accepted_is_not_kept(
+    ledger: Ledger, write: Callable[[Claim], Awaitable[object]]
+) -> None:
+    """It would be found by nobody."""
+    async with ledger.claim(USER_ID) as claim:
+        with pytest.raises(LedgerUnavailableError, match="no request under this key"):
+            await write(claim)
+    assert await ledger.read(KEY) is None
 
 
 async def test_write_evidence_by_a_later_worker_replaces_the_first_ones(brief: LedgerStore) -> None:

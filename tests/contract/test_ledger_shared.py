@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.errors import LedgerUnavailableError
@@ -116,6 +117,11 @@ async def test_count_start_by_many_at_once_never_exceeds_the_limit(store: Ledger
 # --- control ----------------------------------------------------------------------------------------------------
 
 
+def always(control: Control) -> Callable[[Control], Control]:
+    """Replace whatever is kept."""
+    return lambda _: control
+
+
 async def test_control_is_empty_until_it_is_written_and_then_what_was_written_last(
     store: LedgerStore, ledger: Ledger
 ) -> None:
@@ -124,8 +130,22 @@ async def test_control_is_empty_until_it_is_written_and_then_what_was_written_la
     paused = Control(paused_until=START + HOUR, paused_by="Sam", paused_why="é, 漢, 🔑" * 40)
     raised = Control(resets_per_hour=500, resets_per_hour_until=START + HOUR)
     for control in (paused, paused, raised, Control()):
-        await ledger.write_control(control)
+        assert await ledger.change_control(always(control)) == control
         assert await store.open().read_control() == control
+
+
+async def test_control_changed_by_many_at_once_keeps_every_change(store: LedgerStore, ledger: Ledger) -> None:
+    """Two operators who pause and raise the limit in the same second both get what they asked for."""
+    changes: list[Callable[[Control], Control]] = [
+        lambda kept: replace(kept, paused_until=START),
+        lambda kept: replace(kept, paused_by="Sam"),
+        lambda kept: replace(kept, paused_why="drill"),
+        lambda kept: replace(kept, resets_per_hour=500),
+        lambda kept: replace(kept, resets_per_hour_until=START),
+    ]
+    kept = await asyncio.gather(*(store.open().change_control(change) for change in changes))
+    assert await ledger.read_control() == Control(START, "Sam", "drill", 500, START)
+    assert await ledger.read_control() in kept
 
 
 # --- what is remembered of a user -------------------------------------------------------------------------------
@@ -231,11 +251,18 @@ async def test_purge_of_old_marks_is_not_held_up_by_what_stays(store: LedgerStor
 async def test_purge_leaves_the_control_and_a_claim_that_is_held(store: LedgerStore, ledger: Ledger) -> None:
     """They are no history."""
     control = Control(resets_per_hour=500, resets_per_hour_until=START + HOUR)
-    await ledger.write_control(control)
+    await ledger.change_control(lambda _: control)
     async with ledger.claim(USER_ID) as claim:
         await ledger.purge(store.now() - DAY, 100)
         await claim.confirm()
     assert await ledger.read_control() == control
+
+
+async def test_purge_leaves_children_whose_requests_are_just_being_accepted(store: LedgerStore, ledger: Ledger) -> None:
+    """They are remembered before their requests are there."""
+    await ledger.add_children(KEY, (RequestId("a"), RequestId("b")))
+    await ledger.purge(store.now() - DAY, 100)
+    assert await ledger.find_children(KEY.request_id) == (key_of("a"), key_of("b"))
 
 
 async def test_purge_forgets_the_children_of_what_it_forgets(store: LedgerStore, ledger: Ledger) -> None:
@@ -264,7 +291,7 @@ CALLS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "find_children": lambda ledger: ledger.find_children(KEY.request_id),
     "count_start": lambda ledger: ledger.count_start(QUEUE, 1, START),
     "read_control": lambda ledger: ledger.read_control(),
-    "write_control": lambda ledger: ledger.write_control(Control()),
+    "change_control": lambda ledger: ledger.change_control(lambda _: Control()),
     "purge": lambda ledger: ledger.purge(START, 100),
     "remember": lambda ledger: ledger.remember(USER_ID, DISABLED, "text"),
     "recall": lambda ledger: ledger.recall(USER_ID, DISABLED),

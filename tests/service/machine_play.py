@@ -168,7 +168,7 @@ class Play(RuleBasedStateMachine):
     async def _pause(self, minutes: int | None = 3) -> None:
         if "ledger" not in self.site.outages:
             until = None if minutes is None else self.site.clock.now() + timedelta(minutes=minutes)
-            await self.site.observer.write_control(Control(paused_until=until))
+            await self.site.observer.change_control(lambda _: Control(paused_until=until))
 
     def _trouble(self, trouble: Trouble) -> None:
         """Let something go wrong at the n-th call to Microsoft Graph from now, or with the next messages."""

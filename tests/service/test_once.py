@@ -386,7 +386,7 @@ async def test_limit_that_an_operator_raised_counts(door: Door) -> None:
     """For its while; then the policy's counts again."""
     await reset_two(door)
     until = door.stage.clock.now() + 10 * MINUTE
-    await door.stage.ledger.write_control(Control(resets_per_hour=3, resets_per_hour_until=until))
+    await door.stage.ledger.change_control(lambda _: Control(resets_per_hour=3, resets_per_hour_until=until))
     await door.receive({"requestId": "INC-1", "user": CASEY})
     assert statuses(door) == ["completed"] * 3
     door.stage.clock.advance(11 * 60)
@@ -459,7 +459,7 @@ async def fails_once_and_then_ends(door: Door, key: str) -> None:
 async def pause(door: Door, lasting: timedelta) -> None:
     """Pause the program for so long."""
     control = Control(door.stage.clock.now() + lasting, "operator@contoso.example", "why not")
-    await door.stage.ledger.write_control(control)
+    await door.stage.ledger.change_control(lambda _: control)
 
 
 async def test_pause_lets_nothing_begin(door: Door) -> None:
@@ -473,7 +473,7 @@ async def test_pause_lets_nothing_begin(door: Door) -> None:
     assert (statuses(door), door.stage.changes()) == (["completed"], changes)
     assert {at - door.stage.clock.now() for key, at in door.resumes() if key.startswith("queue")} == {5 * MINUTE}
     assert (await door.row()).attempts == 0
-    await door.stage.ledger.write_control(Control())
+    await door.stage.ledger.change_control(lambda _: Control())
     for number in (1, 2, 3):
         await door.go_on(f"queue:INC-{number}")
     await door.go_on("functionKey:INC-9")

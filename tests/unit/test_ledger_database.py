@@ -118,7 +118,8 @@ def test_file_of_another_schema_is_refused_and_left_alone(path: Path, statements
         for statement in statements:
             foreign.execute(statement)
     before = path.read_bytes()
-    with pytest.raises(LedgerUnavailableError, match=f"no ledger of schema version 3: its application id is {told}"):
+    said = f"no ledger of schema version {SCHEMA_VERSION}: its application id is {told}"
+    with pytest.raises(LedgerUnavailableError, match=said):
         connect(path, 5)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -21,6 +21,7 @@ from shared.vocabulary import QUEUE, Mark, RequestId, Status
 from tests.azurite import Azurite, Proxy
 from tests.contract.ledger_stores import TableStore
 from tests.contract.ledger_values import (
+    OTHER_USER_ID,
     START,
     USER_ID,
     accepted,
@@ -221,6 +222,7 @@ async def test_end_whose_answer_is_lost_has_ended(store: TableStore, ledger: Tab
     """Whoever takes it up next reads the outcome, and finds the user free and covered."""
     await ledger.accept(accepted())
     async with ledger.claim(USER_ID) as claim:
+        await claim.write_evidence(accepted(), evidence())
         store.proxy.lose_answer(TRANSACTION)
         with pytest.raises(LedgerUnavailableError):
             await claim.end(accepted(), outcome(), coverage())
@@ -229,6 +231,24 @@ async def test_end_whose_answer_is_lost_has_ended(store: TableStore, ledger: Tab
     kept = await ledger.accept(accepted())
     assert (kept.outcome, kept.reported) == (outcome(), False)
     assert await ledger.write_outcome(KEY, outcome(Status.FAILED)) == outcome()
+    async with ledger.claim(USER_ID) as claim:
+        assert await claim.read_coverages() == (coverage(),)
+
+
+@pytest.mark.parametrize("which", [TRANSACTION, rb"^(PUT|PATCH) /ledger/\w+Requests"], ids=["outcome", "binding"])
+async def test_end_without_evidence_whose_answer_is_lost_is_repeated(
+    store: TableStore, ledger: TableLedger, which: bytes
+) -> None:
+    """Nothing was changed for it: the claim is still ours, and the second call counts."""
+    await ledger.accept(accepted())
+    async with ledger.claim(USER_ID) as claim:
+        store.proxy.lose_answer(which)
+        with pytest.raises(LedgerUnavailableError):
+            await claim.end(accepted(), outcome(Status.REFUSED), None)
+        await claim.confirm()
+        await claim.end(accepted(), outcome(), coverage())
+    assert len(store.proxy.lost) == 1
+    assert (await read(ledger, KEY)).outcome == outcome()
     async with ledger.claim(USER_ID) as claim:
         assert await claim.read_coverages() == (coverage(),)
 
@@ -295,7 +315,7 @@ async def test_other_changes_whose_answers_are_lost_are_made_once(store: TableSt
         lambda: ledger.expect(KEY, START + HOUR),
         lambda: ledger.write_outcome(KEY, outcome()),
         lambda: ledger.mark_reported(KEY, 1),
-        lambda: ledger.write_control(control),
+        lambda: ledger.change_control(lambda _: control),
         lambda: ledger.remember(USER_ID, Mark("m"), "text"),
     )
     for number, change in enumerate(changes, 1):
@@ -341,18 +361,22 @@ async def test_crash_between_the_report_and_the_index_leaves_nothing_open(
         assert await ledger.unfinished(START + HOUR, 100) == ()
 
 
-async def test_crash_between_the_binding_and_the_transaction_keeps_nothing(
-    store: TableStore, ledger: TableLedger
+@pytest.mark.parametrize("which", [TRANSACTION, rb"^(PUT|PATCH) /ledger/\w+Requests"], ids=["evidence", "binding"])
+async def test_crash_before_the_request_names_its_user_keeps_nothing(
+    store: TableStore, ledger: TableLedger, which: bytes
 ) -> None:
-    """The request names its user, of whom nothing is kept; the next worker goes on."""
+    """Nothing was changed yet; the next worker begins, and may find that another user has the name by now."""
     await ledger.accept(accepted())
     async with ledger.claim(USER_ID) as claim:
-        store.proxy.lose_request(TRANSACTION)
+        store.proxy.lose_request(which, ALL)
         with pytest.raises(LedgerUnavailableError):
             await claim.write_evidence(accepted(), evidence())
+        store.proxy.heal()
     assert await ledger.read(KEY) == accepted()
-    await end(ledger, accepted(), outcome())
-    assert (await read(ledger, KEY)).outcome == outcome()
+    async with ledger.claim(OTHER_USER_ID) as claim:
+        await claim.write_evidence(accepted(), evidence(1))
+        await claim.end(accepted(), outcome(), None)
+    assert await ledger.read(KEY) == replace(accepted(), evidence=evidence(1), outcome=outcome())
 
 
 async def test_crash_of_a_restart_after_the_index_leaves_the_last_run(store: TableStore, ledger: TableLedger) -> None:
@@ -371,17 +395,21 @@ async def test_crash_of_a_restart_after_the_index_leaves_the_last_run(store: Tab
 
 
 async def test_purge_that_was_interrupted_is_finished_by_the_next(store: TableStore, ledger: TableLedger) -> None:
-    """What hangs on a request goes before it."""
-    await ledger.accept(accepted())
-    await write_evidence(ledger, accepted(), evidence())
-    await end(ledger, accepted(), outcome())
-    await ledger.mark_reported(KEY, 1)
-    store.proxy.lose_request(rb"^DELETE /ledger/\w+Requests", ALL)
-    with pytest.raises(LedgerUnavailableError):
-        await ledger.purge(START + HOUR, 100)
-    store.proxy.heal()
-    assert await ledger.purge(START + HOUR, 100) == 1
-    assert await ledger.read(KEY) is None
+    """What hangs on a request goes with it, or by its own age."""
+    for which in (rb"\nDELETE http\S+Requests", rb"\nDELETE http\S+Users"):
+        await ledger.accept(accepted())
+        await write_evidence(ledger, accepted(), evidence())
+        await end(ledger, accepted(), outcome())
+        await ledger.mark_reported(KEY, 1)
+        store.proxy.lose_request(which)
+        with pytest.raises(LedgerUnavailableError):
+            await ledger.purge(START + HOUR, 100)
+        await ledger.purge(store.now() + HOUR, 100)
+        assert await ledger.read(KEY) is None
+        tables = store.open_tables()
+        assert await tables.query(USERS, "RowKey ne @claim", {"claim": "claim"}) == []
+        await tables.close()
+    assert len(store.proxy.lost) == 2
 
 
 async def test_row_that_cannot_be_read_keeps_no_other_from_being_found(
@@ -405,13 +433,15 @@ async def test_row_that_others_change_all_the_time_is_given_up(store: TableStore
     await ledger.accept(accepted())
     rival = store.open_beside()
     children = (RequestId(f"c{number}") for number in range(1000))
+    minutes = (START + timedelta(minutes=number) for number in range(1000))
 
     async def interfere(request: bytes) -> None:
         if re.match(rb"(POST|PUT|PATCH) /ledger/\w+Control", request):
             await rival.count_start(QUEUE, 1000, START)
+            await rival.change_control(lambda kept: replace(kept, resets_per_hour=(kept.resets_per_hour or 0) + 1))
         elif re.match(rb"(POST|PUT|PATCH) /ledger/\w+Requests", request):
             await rival.add_children(KEY, (next(children),))
-            await rival.expect(KEY, START)
+            await rival.expect(KEY, next(minutes))
 
     store.proxy.before = interfere
     calls = (
@@ -420,10 +450,13 @@ async def test_row_that_others_change_all_the_time_is_given_up(store: TableStore
         ledger.mark_reported(KEY, 1),
         ledger.add_children(KEY, (RequestId("mine"),)),
         ledger.count_start(QUEUE, 1000, START),
+        ledger.change_control(lambda kept: replace(kept, paused_until=START)),
     )
     said = await asyncio.gather(*calls, return_exceptions=True)
-    assert [str(each) for each in said] == ["Others change this row all the time."] * 5
-    assert await rival.read(KEY) == replace(accepted(), due_at=START)
+    assert [str(each) for each in said] == ["Others change this row all the time."] * len(calls)
+    assert (await rival.read_control()).paused_until is None
+    kept = await read(rival, KEY)
+    assert kept == replace(accepted(), due_at=kept.due_at)
 
 
 async def test_claim_given_back_while_somebody_looks_who_has_it_is_theirs(

@@ -56,7 +56,7 @@ async def test_pause_when_it_holds_then_it_is_asked_again_at_its_end_or_soon(
     ledger: SqliteLedger, lasting: timedelta
 ) -> None:
     """An operator may lift it early: nobody waits for days for a pause that is over."""
-    await ledger.write_control(Control(paused_until=NOW + lasting))
+    await ledger.change_control(lambda _: Control(paused_until=NOW + lasting))
     with pytest.raises(HeldBackError) as raised:
         await raise_if_paused(ledger, FakeClock(NOW))
     assert (raised.value.code, raised.value.at) == ("paused", NOW + min(lasting, ASKED_EVERY))
@@ -66,8 +66,8 @@ async def test_pause_when_it_holds_then_it_is_asked_again_at_its_end_or_soon(
 async def test_pause_when_none_holds_then_nothing_is_raised(ledger: SqliteLedger) -> None:
     """None was ever set, it has passed, or it was lifted."""
     await raise_if_paused(ledger, FakeClock(NOW))
-    await ledger.write_control(Control(paused_until=NOW))
+    await ledger.change_control(lambda _: Control(paused_until=NOW))
     await raise_if_paused(ledger, FakeClock(NOW))
-    await ledger.write_control(Control(paused_until=NOW + MINUTE))
-    await ledger.write_control(Control())
+    await ledger.change_control(lambda _: Control(paused_until=NOW + MINUTE))
+    await ledger.change_control(lambda _: Control())
     await raise_if_paused(ledger, FakeClock(NOW))
