@@ -7,6 +7,9 @@ from shared.errors import GraphError, HeldBackError, Later, ThrottledError, Unav
 RESUME_MINUTES = (1, 2, 5, 15, 60)  # then hourly
 JITTER = 0.1
 PATIENCE = timedelta(hours=24)
+# A resume is late by what the queue holds before it: the largest body, 500 users, keeps one host busy for a quarter of
+# an hour. After that it is taken for lost.
+LOST_AFTER = timedelta(minutes=30)
 ALERT_AFTER = timedelta(minutes=15)
 HELD_BACK_JITTER = timedelta(minutes=2)
 LONGEST_WAIT = timedelta(hours=2)  # whatever a Retry-After says

@@ -13,6 +13,7 @@ from shared.errors import BusUnavailableError, GraphError, Later, LedgerUnavaila
 from shared.intake import Envelope, fingerprint, parent_of, parse_resume, queue_parent_id, read_body
 from shared.logs import log
 from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey, ResetRequest, parse_key
+from shared.patience import LOST_AFTER
 from shared.policy import Policy
 from shared.ports import Bus, Call, Clock, Delivery, Family, Finished, Ledger, Pending, Reply
 from shared.vocabulary import QUEUE, Caller, RequestId, Source, Status
@@ -20,6 +21,9 @@ from shared.vocabulary import QUEUE, Caller, RequestId, Source, Status
 DELIVERY_SECONDS = 240.0  # the own deadline of one delivery: the rest of a large user goes on in the next
 INLINE_SECONDS = 60.0  # how long a call waits for its outcome: Logic Apps give up after 120 s
 SAFETY_RESUME_SECONDS = 90.0  # when accepted work over HTTP is taken up again should this process not finish it
+# Until its resume is scheduled, what came over HTTP would be missed by nobody: by when the resume should have come, it
+# is lost already, and the sweep need not wait for it any longer.
+_UNSCHEDULED = timedelta(seconds=SAFETY_RESUME_SECONDS) - LOST_AFTER
 # A delivery that fails is delivered again at once, five times in all: it is given back slowly, so that an outage of
 # the ledger or of the bus has two and a half minutes to end before the dead-letter queue.
 HOLD_BACK_SECONDS = 30.0
@@ -131,11 +135,12 @@ class Reception:
         now = self.clock.now()
         offers = [self._offer(item, call.caller, Source.HTTP, now) for item in items if isinstance(item, ResetRequest)]
         kept = await self._accept_all(offers, at_once=len(items) > 1)
-        if going_on := _going_on(kept):
-            wait = timedelta(seconds=SAFETY_RESUME_SECONDS if len(items) == 1 else 0)
-            await self._schedule(going_on, now + wait)
+        going_on = _going_on(kept)
+        at = now + timedelta(seconds=SAFETY_RESUME_SECONDS if len(items) == 1 else 0)
+        if going_on:
+            await self._schedule(going_on, at)
         if len(items) == 1 and going_on:
-            return (await self._carry_out_inline(going_on[0]),)
+            return (await self._carry_out_inline(going_on[0], at),)
         rows = iter(kept)
         return tuple(
             Finished(self._invalid(item, call.caller, Source.HTTP, RequestId(self.new_id())))
@@ -159,24 +164,23 @@ class Reception:
         return Family(parent_id, tuple(children)) if children else None
 
     async def _schedule(self, rows: list[AcceptedRequest], at: datetime) -> None:
-        """Schedule resumes of what is in the ledger already: should the bus not take them, the sweep finds it."""
+        """Schedule resumes of what is in the ledger already, then say so there: else the sweep takes it up."""
         try:
             await self.bus.schedule_resumes([row.key for row in rows], at)
         except BusUnavailableError:
             log("resumeNotScheduled", logging.ERROR, requestId=rows[0].key.request_id, result=f"{len(rows)} requests")
             return
-        for row in rows:
-            if row.due_at > at:  # a request that waited for longer: this resume is not one that was superseded
-                await self.ledger.expect(row.key, at)
+        for batch in batched(rows, ROWS_AT_ONCE, strict=False):
+            await asyncio.gather(*(self.ledger.expect(row.key, at) for row in batch))
 
-    async def _carry_out_inline(self, accepted: AcceptedRequest) -> Reply:
+    async def _carry_out_inline(self, accepted: AcceptedRequest, resumed_at: datetime) -> Reply:
         """Wait for the outcome as long as a caller waits; the resume that is scheduled already does the rest."""
         log("started", requestId=accepted.key.request_id, caller=accepted.key.caller, attempts=accepted.attempts)
         try:
             async with asyncio.timeout(self.inline_seconds):
                 outcome = await self.handle(accepted, self.clock.now() + timedelta(seconds=self.inline_seconds))
         except (Later, GraphError, TimeoutError, LedgerUnavailableError) as error:
-            self.endings.tell_obstacle(accepted, error, accepted.due_at.isoformat(timespec="seconds"))
+            self.endings.tell_obstacle(accepted, error, resumed_at.isoformat(timespec="seconds"))
             return Pending(accepted.key)
         try:
             await self.endings.report(accepted, outcome, body_of(accepted))
@@ -199,19 +203,19 @@ class Reception:
 
     def _offer(self, request: ResetRequest, caller: Caller, source: Source, enqueued_at: datetime) -> AcceptedRequest:
         key, now = RequestKey(caller, request.request_id), self.clock.now()
-        due_at = now + timedelta(seconds=SAFETY_RESUME_SECONDS if source is Source.HTTP else DELIVERY_SECONDS)
+        due_at = now + (_UNSCHEDULED if source is Source.HTTP else timedelta(seconds=DELIVERY_SECONDS))
         return AcceptedRequest(key, fingerprint(request), request, source, now, enqueued_at, due_at, now)
 
     async def _accept_all(self, offers: list[AcceptedRequest], *, at_once: bool) -> list[AcceptedRequest | Outcome]:
-        """Make each a row of the ledger; those of a body for several are remembered as its children first.
+        """Make each a row of the ledger; those whose id comes from their body's are remembered as its children first.
 
-        `at_once`: it was such a body, whose requests are resumed at once, be there only one that is valid.
+        `at_once`: it was a body for several, whose requests are resumed at once, be there only one that is valid.
         """
         kept: list[AcceptedRequest | Outcome] = []
+        await self._remember_families(offers)
         if at_once:
-            await self._remember_families(offers)
             now = self.clock.now()
-            offers = [replace(offered, due_at=now) for offered in offers]
+            offers = [replace(offered, due_at=min(offered.due_at, now)) for offered in offers]
         for batch in batched(offers, ROWS_AT_ONCE, strict=False):
             kept += await asyncio.gather(*(self._accept(offered) for offered in batch))
         return kept

@@ -8,11 +8,9 @@ from shared.endings import Endings
 from shared.errors import Later, LedgerUnavailableError
 from shared.logs import alert, log
 from shared.model import AcceptedRequest, RequestKey
-from shared.patience import PATIENCE, next_try_at
+from shared.patience import LOST_AFTER, PATIENCE, next_try_at
 from shared.ports import Bus, Clock, Ledger
 
-# A resume is late by what the queue holds and by one delivery; after that it is taken for lost.
-LOST_AFTER = timedelta(minutes=10)
 RESUMES_AT_ONCE = 200
 KEPT_FOR = timedelta(days=400)
 PURGED_AT_ONCE = 500

@@ -8,8 +8,8 @@ import pytest
 
 from sandbox.tenant import Fault
 from sandbox.tenant import method as a_method
+from shared.patience import LOST_AFTER
 from shared.ports import Delivery
-from shared.sweep import LOST_AFTER
 from shared.vocabulary import FUNCTION_KEY, Status, UserId
 from tests.service.stage import DEVON, OAKLEY, PARKER, policy_with, request_for
 from tests.service.test_reception import Door, key_of, open_door

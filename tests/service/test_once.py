@@ -15,11 +15,12 @@ from sandbox.tenant import method as a_method
 from shared.errors import BusUnavailableError, ClaimHeldError, LedgerUnavailableError, ThrottledError
 from shared.ledger.sqlite import SqliteLedger
 from shared.model import AcceptedRequest, Control, Outcome, RequestKey
+from shared.patience import LOST_AFTER
 from shared.policy import Policy
 from shared.ports import Delivery, Finished, Pending
 from shared.readiness import Readiness, check_readiness
 from shared.reception import HOLD_BACK_SECONDS
-from shared.sweep import KEPT_FOR, LOST_AFTER, PURGED_AT_ONCE, PURGES_A_DAY
+from shared.sweep import KEPT_FOR, PURGED_AT_ONCE, PURGES_A_DAY
 from shared.vocabulary import FUNCTION_KEY, Caller, MethodResult, RequestId, Status, StepName, StepResult, UserId
 from shared.web import HttpAnswer, HttpCall, Web
 from tests.service.stage import (
@@ -544,7 +545,9 @@ async def test_report_that_failed_is_made_by_the_sweep(door: Door) -> None:
     assert isinstance(reply, Finished)
     door.bus.clear_faults()
     calls = len(door.stage.tenant.calls)
-    door.stage.clock.advance(90 + LOST_AFTER.total_seconds() + 1)
+    door.stage.clock.advance((START + timedelta(seconds=90) - door.stage.clock.now()).total_seconds())
+    assert await door.sweep.resume_the_lost() == 0
+    door.stage.clock.advance(1)
     assert await door.sweep.resume_the_lost() == 1
     await door.go_on("functionKey:INC-1")
     assert (statuses(door), len(door.stage.tenant.calls)) == (["completed"], calls)
@@ -552,7 +555,20 @@ async def test_report_that_failed_is_made_by_the_sweep(door: Door) -> None:
     assert await door.sweep.resume_the_lost() == 0
 
 
-async def test_resume_that_got_lost_is_sent_again_after_10_minutes_and_carried_out_once(
+async def test_call_whose_resume_is_scheduled_is_lost_half_an_hour_after_that(door: Door) -> None:
+    """The resume may only be late: the queue holds others before it."""
+    door.stage.tenant.add_fault(Fault(method="GET", path="authentication/methods", status=503, times=None))
+    (reply,) = await door.call({"requestId": "INC-1", "user": DEVON})
+    assert isinstance(reply, Pending)
+    late_at = START + timedelta(seconds=90) + LOST_AFTER
+    assert (await door.row("INC-1", FUNCTION_KEY)).due_at + LOST_AFTER == late_at
+    door.stage.clock.advance((late_at - door.stage.clock.now()).total_seconds())
+    assert await door.sweep.resume_the_lost() == 0
+    door.stage.clock.advance(1)
+    assert await door.sweep.resume_the_lost() == 1
+
+
+async def test_resume_that_got_lost_is_sent_again_after_half_an_hour_and_carried_out_once(
     door: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
     """By the sweep, with an alert; the one that was only late finds nothing to do."""
@@ -795,6 +811,16 @@ async def test_several_users_are_shown_under_the_id_of_the_body(door: Door) -> N
         assert [line["status"] for line in json.loads(shown.body)["requests"]] == lines
         if status == 202:
             await door.receive({"resume": keys[lines.count("completed")]})
+
+
+async def test_list_of_one_user_is_shown_under_the_id_of_the_body_too(door: Door) -> None:
+    """Whoever sends lists need not know how long they are."""
+    answer = await post(door, requestId="INC-1", users=[DEVON])
+    assert answer.status == 200
+    shown = await get(door, "INC-1")
+    (line,) = json.loads(shown.body)["requests"]
+    assert (shown.status, line["status"]) == (200, "completed")
+    assert line["requestId"].startswith("INC-1.")
 
 
 async def test_one_valid_request_beside_an_invalid_one_is_resumed_at_once_and_shown(door: Door) -> None:
