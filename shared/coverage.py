@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.evidence import STILL_LISTED
 from shared.model import AcceptedRequest, Coverage, Evidence, Outcome, RequestKey, Selection
-from shared.plan import Scope
+from shared.plan import NOTHING, Scope
 from shared.remains import OPEN_SKIPS
 from shared.vocabulary import AFTER_VERIFYING, MethodResult, Removal, Step, StepResult
 
@@ -16,7 +16,7 @@ _GONE = {MethodResult.DELETED, MethodResult.ALREADY_GONE, MethodResult.DEACTIVAT
 
 @dataclass(frozen=True)
 class History:
-    """What earlier resets of the user cover, the newest first, and when what the request is about was seen."""
+    """What earlier requests for the user cover, the newest first, and when what this one is about was seen."""
 
     coverages: tuple[Coverage, ...]
     seen_at: datetime
@@ -56,8 +56,21 @@ def coverage_of(
     )
 
 
+def coverage_of_instead(outcome: Outcome, evidence: Evidence, steps: tuple[Step, ...], began_at: datetime) -> Coverage:
+    """Say what the steps cover that were taken instead of a reset, from `began_at` on.
+
+    What an earlier try of the same request had done was not done again, so it covers only what was seen before that.
+    """
+    asked = {str(step) for step in steps}
+    taken = [line.at for line in evidence.steps if line.step in asked]
+    return coverage_of(outcome, evidence, NOTHING, steps, min([began_at, *taken]))
+
+
 def find_covering(history: History, scope: Scope, steps: Iterable[Step]) -> Coverage | None:
-    """Return the newest reset that took on all that is asked for and looked no earlier than it was seen."""
+    """Return the newest reset that took on all that is asked for and looked no earlier than it was seen.
+
+    Steps that were taken instead of a reset cover whoever asks for no more than them, and so for no method.
+    """
     asked = {str(step) for step in steps}
     for coverage in history.coverages:
         if history.seen_at <= coverage.until and asked <= set(coverage.steps) and _took_on(coverage, scope):

@@ -1,11 +1,11 @@
 """Whether a request may be carried out. Pure: the same facts give the same answer, with every reason."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.coverage import History, find_covering
 from shared.model import Coverage, Reason, ResetRequest, RoleHolding, Subject
-from shared.plan import make_scope
+from shared.plan import NOTHING, make_scope
 from shared.policy import Policy, Profile
 from shared.vocabulary import Caller, Step, in_safe_order
 
@@ -29,7 +29,7 @@ class Covered:
 
 @dataclass(frozen=True)
 class Refusal:
-    """It may not, for all of these reasons; `instead` is what is done to the user all the same."""
+    """It may not, for all of these reasons; `instead` is what is still to be done to the user all the same."""
 
     reasons: tuple[Reason, ...]
     instead: tuple[Step, ...]
@@ -44,16 +44,41 @@ def decide(request: ResetRequest, caller: Caller, subject: Subject, history: His
 
     Total for a profile of the policy: every rule is asked, and one that holds is always among the reasons. The
     `instead` steps are carried out only where being an administrator is the only reason, so never for somebody on the
-    `never` list and never for a caller who may not ask. A refusal comes before what covers the request.
+    `never` list and never for a caller who may not ask. A refusal comes before what covers the request; it stays one
+    where what covers it took those steps already.
     """
     profile = policy.profiles[request.profile]
     privileged = () if profile.privileged == "allow" else tuple(_privileged(subject, policy))
     others = (*_caller(request, caller, profile, policy), *_never(subject, policy), *_guest(subject, policy))
     dry_run = request.dry_run or policy.mode == "observe"
     if others or privileged:
-        return Refusal(others + privileged, () if others else in_safe_order(policy.privileged.instead), dry_run)
+        instead = () if others else in_safe_order(policy.privileged.instead)
+        return _unless_taken_before(Refusal(others + privileged, instead, dry_run), history)
     covering = find_covering(history, make_scope(profile, request.selection), profile.steps)
     return Covered(profile, covering, dry_run) if covering else Approval(profile, dry_run)
+
+
+def _unless_taken_before(refusal: Refusal, history: History) -> Refusal:
+    """Leave out the steps instead where an earlier request took them all, no earlier than it was seen; and say which.
+
+    Each alert of a burst would revoke an administrator's sessions again, and a late duplicate those begun since.
+    """
+    by = find_covering(history, NOTHING, refusal.instead) if refusal.instead else None
+    if by is None:
+        return refusal
+    return replace(refusal, reasons=(*refusal.reasons, _instead_covered(by, refusal.instead)), instead=())
+
+
+def _instead_covered(by: Coverage, instead: tuple[Step, ...]) -> Reason:
+    steps = [str(step) for step in instead]
+    undone = [step for step in steps if step in by.undone]
+    left = f" But not done: {', '.join(undone)}." if undone else ""
+    text = (
+        f"The request {by.key.request_id} of {by.key.caller}, which ended as {by.status}, took the steps instead: "
+        f"{', '.join(steps)}.{left} They cover what was seen until {by.until.isoformat(timespec='seconds')}. "
+        "For what was seen later, as observedAt says, they are taken again."
+    )
+    return Reason("insteadCovered", text)
 
 
 def _caller(request: ResetRequest, caller: Caller, profile: Profile, policy: Policy) -> Iterable[Reason]:

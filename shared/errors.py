@@ -105,6 +105,9 @@ class GraphError(MfaResetError):
 
     def __init__(self, answer: GraphAnswer | None = None) -> None:
         self.answer = answer or GraphAnswer()
+        # Set by who repeats a call: an earlier try of the same call failed although it may have taken effect, so that
+        # this answer is not all that became of it.
+        self.after_uncertain = False
         super().__init__(f"{self.__class__.__doc__} (status {self.answer.status}, code {self.answer.code})")
 
     @property

@@ -114,8 +114,12 @@ def with_earlier_pass_replaced(evidence: Evidence) -> Evidence:
 
 def has_changed_something(evidence: Evidence) -> bool:
     """Whether anything was done to the user already, or may have been."""
-    removed = any(line.result in _OURS or (line.result is None and line.error) for line in evidence.methods)
-    return removed or any(line.result in _MAYBE_DONE for line in evidence.steps)
+    return any(map(may_be_ours, evidence.methods)) or any(line.result in _MAYBE_DONE for line in evidence.steps)
+
+
+def may_be_ours(line: MethodLine) -> bool:
+    """Whether we removed a method, or tried to without hearing how that ended: should it be gone, it was ours."""
+    return line.result in _OURS or (line.result is None and line.error is not None)
 
 
 def line_for(evidence: Evidence, planned: PlannedRemoval) -> MethodLine:
@@ -133,5 +137,4 @@ def _forget_listing_permitted(evidence: Evidence, not_permitted: tuple[MethodTyp
 def _settle(line: MethodLine) -> MethodLine:
     if line.result in _GONE:
         return line
-    tried_without_answer = line.result is None and line.error is not None
-    return replace(line, result=MethodResult.DELETED if tried_without_answer else MethodResult.ALREADY_GONE, error=None)
+    return replace(line, result=MethodResult.DELETED if may_be_ours(line) else MethodResult.ALREADY_GONE, error=None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.decide import Covered
-from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED
+from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED, may_be_ours
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
 from shared.model import (
     AcceptedRequest,
@@ -25,9 +25,6 @@ from shared.vocabulary import AFTER_VERIFYING, MethodResult, MethodType, Removal
 
 NOT_REACHED = "notReached"
 REGISTERED_SINCE = "registeredSinceReset"
-
-
-_REMOVED = {MethodResult.DELETED, MethodResult.DEACTIVATED}
 
 
 @dataclass(frozen=True)
@@ -99,15 +96,21 @@ def planned(accepted: AcceptedRequest, evidence: Evidence, plan: Plan, now: date
 
 
 def covered(accepted: AcceptedRequest, evidence: Evidence, decision: Covered, look: SecondLook) -> Outcome:
-    """Tell which reset covers it; what was registered since, or cannot be listed, is open: partial, never quiet."""
+    """Tell which reset covers it; what was registered since, or cannot be listed, is open: partial, never quiet.
+
+    Where a reset was refused nothing was listed, so what is there now is not said to be new.
+    """
     by = decision.by
     stayed = set(by.stayed)
     reasons: list[Reason] = [_covered_by(by)]
     for line in _still_in_scope(look.plan):
-        known = (line.type, line.id, line.detail) in stayed
-        evidence = evidence.with_method(line if known else replace(line, error=REGISTERED_SINCE))
-        if not known:
+        new = (line.type, line.id, line.detail) not in stayed
+        since = new and by.status is not Status.REFUSED
+        evidence = evidence.with_method(replace(line, error=REGISTERED_SINCE) if since else line)
+        if since:
             reasons.append(Reason(REGISTERED_SINCE, f"{line.type} {line.id} was registered since that reset."))
+        elif new:
+            reasons += open_methods(replace(evidence, methods=(line,)))
     unseen = [type_ for type_ in look.unlisted if (type_, ALL_OF_ITS_TYPE, None) not in stayed]
     text = "could not be listed, so what was registered since is not known."
     reasons += [Reason("notPermitted", f"{type_} {text}") for type_ in unseen]
@@ -242,8 +245,8 @@ def _all_told(evidence: Evidence) -> Evidence:
 
 
 def _removed_something(evidence: Evidence) -> bool:
-    """Whether any method was removed, or may have been by a process that ended."""
-    return any(line.result in _REMOVED or line.error in {IN_FLIGHT, INTERRUPTED} for line in evidence.methods)
+    """Whether any method was removed, or may have been."""
+    return any(map(may_be_ours, evidence.methods))
 
 
 def _as_remaining(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine:
@@ -255,13 +258,18 @@ def _as_remaining(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine
 
 
 def _covered_by(by: Coverage) -> Reason:
+    name, until = f"{by.key.request_id} of {by.key.caller}", by.until.isoformat(timespec="seconds")
     stayed = f", {len(by.stayed)} methods stayed" if by.stayed else ""
     undone = f", not done: {', '.join(by.undone)}" if by.undone else ""
     text = (
-        f"The reset {by.key.request_id} of {by.key.caller} covers it: it ended as {by.status}{stayed}{undone}. "
-        f"It looked last at {by.until.isoformat(timespec='seconds')}. "
+        f"The reset {name} covers it: it ended as {by.status}{stayed}{undone}. It looked last at {until}. "
         "What was seen later, as observedAt says, is reset again."
     )
+    if by.status is Status.REFUSED:
+        text = (
+            f"The request {name} covers it: it ended as {by.status}, and took steps instead: {', '.join(by.steps)}"
+            f"{undone}. It began them at {until}. What was seen later, as observedAt says, is done again."
+        )
     return Reason("coveredBy", text)
 
 

@@ -50,7 +50,8 @@ def open_methods(evidence: Evidence) -> tuple[Reason, ...]:
     for line in evidence.methods:
         why = f": {line.error}" if line.result is MethodResult.NOT_PERMITTED and line.error else ""
         if line.result is None:
-            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} was not reached."))
+            what = f"may still be there: {line.error}" if line.error else "was not reached"
+            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} {what}."))
         elif line.id == ALL_OF_ITS_TYPE:
             reasons.append(Reason("notPermitted", f"{line.type} could not be listed{why}."))
         elif line.result in _OPEN_METHOD:

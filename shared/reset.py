@@ -26,9 +26,9 @@ from shared.errors import (
     UnreadableAnswerError,
 )
 from shared.evidence import (
-    IN_FLIGHT,
     INTERRUPTED,
     line_for,
+    may_be_ours,
     name_the_remaining,
     name_what_is_listed_again,
     note,
@@ -202,7 +202,11 @@ class Reset:
         try:
             await self._before_a_change()
             result, error = await self._removed(planned, line)
-        except (GraphError, Later, LedgerUnavailableError):  # not removed; a process that is killed leaves the mark
+        except GraphError as raised:
+            maybe_removed = before.with_method(replace(line, result=None, error=raised.code))
+            self.evidence = maybe_removed if raised.after_uncertain else before
+            raise
+        except (Later, LedgerUnavailableError):  # not removed; a process that is killed leaves the mark
             self.evidence = before
             raise
         self.evidence = self.evidence.with_method(result)
@@ -214,16 +218,17 @@ class Reset:
         done = _RESULTS[planned.removal]
         try:
             await self.directory.remove_method(self.evidence.user.id, planned.method, planned.removal)
-        except NotFoundError:
-            ours = line.result is done or (line.result is None and line.error not in {None, IN_FLIGHT})
+        except NotFoundError as error:
+            ours = error.after_uncertain or may_be_ours(line)
             return replace(line, result=done if ours else MethodResult.ALREADY_GONE, error=None), None
         except NotPermittedError as error:
-            return replace(line, result=MethodResult.NOT_PERMITTED, error=error.why), None
-        except RefusedAsDefaultError as error:
-            return replace(line, result=MethodResult.REMAINING, error=DEFAULT_METHOD), error
+            result = None if error.after_uncertain else MethodResult.NOT_PERMITTED
+            return replace(line, result=result, error=error.why), None
         except _REFUSALS as error:
-            return replace(line, result=MethodResult.REMAINING, error=error.code), error
-        except (NoAnswerError, UnavailableError, UnreadableAnswerError) as error:
+            result = None if error.after_uncertain or may_be_ours(line) else MethodResult.REMAINING
+            why = DEFAULT_METHOD if isinstance(error, RefusedAsDefaultError) else error.code
+            return replace(line, result=result, error=why), error
+        except _UNCERTAIN as error:
             return replace(line, result=None, error=error.code), error
         return replace(line, result=done, error=None), None
 
@@ -266,8 +271,9 @@ class Reset:
         except _CURABLE as error:
             self.unfinished[planned.step] = error
             return StepLine(str(planned.step), StepResult.FAILED, self.clock.now(), error.code)
-        except (GraphError, Later, LedgerUnavailableError):  # not taken; a process that is killed leaves the line
-            self.evidence = before
+        except (GraphError, Later, LedgerUnavailableError) as error:
+            if not (isinstance(error, GraphError) and error.after_uncertain):
+                self.evidence = before  # not taken; a process that is killed leaves the line
             raise
 
     async def _confirm_revocation(self) -> StepResult | None:

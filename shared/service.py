@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared import outcomes
-from shared.coverage import History, coverage_of, seen_at
+from shared.coverage import History, coverage_of, coverage_of_instead, seen_at
 from shared.decide import Approval, Covered, Refusal, decide
 from shared.errors import ClaimHeldError, GraphError, HeldBackError, Later, OperatorError
 from shared.evidence import has_changed_something, note, resumed
@@ -38,7 +38,7 @@ _CLAIM_POLL_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Ending:
-    """How a request ends, and what its reset covers if it was one."""
+    """How a request ends, and what its reset, or the steps taken instead of one, cover."""
 
     outcome: Outcome
     coverage: Coverage | None = None
@@ -129,7 +129,7 @@ class Service:
         history = History(await claim.read_coverages(), seen_at(accepted, self.policy.limits.cooldown))
         match decide(accepted.request, accepted.key.caller, subject, history, self.policy):
             case Refusal() as refusal:
-                return Ending(await self._refuse(accepted, fresh, refusal, claim, deadline_at))
+                return await self._refuse(accepted, fresh, refusal, claim, deadline_at)
             case Covered() as covered:
                 return Ending(await self._look_again(accepted, fresh, covered))
             case Approval() as approval:
@@ -150,20 +150,22 @@ class Service:
 
     async def _refuse(
         self, accepted: AcceptedRequest, fresh: Evidence, refusal: Refusal, claim: Claim, deadline_at: datetime
-    ) -> Outcome:
+    ) -> Ending:
         log("refused", userId=fresh.user.id, code=",".join(sorted({reason.code for reason in refusal.reasons})))
         found, reasons = accepted.evidence or fresh, refusal.reasons
         dry_run = refusal.dry_run and not has_changed_something(found)
         if not refusal.instead:
-            return outcomes.refused(accepted, found, reasons, self.clock.now(), dry_run=dry_run)
+            return Ending(outcomes.refused(accepted, found, reasons, self.clock.now(), dry_run=dry_run))
         steps, standing = await self._plan_steps(accepted, fresh.user, refusal.instead)
         found = _resume(accepted.evidence, fresh, steps) if accepted.evidence else fresh
         evidence = replace(found, sign_in=standing.sign_in)
         if dry_run:
-            return outcomes.refused_in_a_dry_run(accepted, evidence, reasons, steps, self.clock.now())
+            return Ending(outcomes.refused_in_a_dry_run(accepted, evidence, reasons, steps, self.clock.now()))
         reset = self._begin(accepted, claim, NOTHING, deadline_at, evidence)
+        began_at = self.clock.now()
         await reset.take_instead(steps)
-        return outcomes.refused(accepted, reset.evidence, reasons, self.clock.now())
+        outcome = outcomes.refused(accepted, reset.evidence, reasons, self.clock.now())
+        return Ending(outcome, coverage_of_instead(outcome, reset.evidence, refusal.instead, began_at))
 
     async def _look_again(self, accepted: AcceptedRequest, fresh: Evidence, covered: Covered) -> Outcome:
         """Change nothing, but look for what was registered since the reset that covers the request."""

@@ -16,6 +16,7 @@ from shared.errors import (
     NotPermittedError,
     TokenError,
     UnauthenticatedError,
+    UnavailableError,
     UnreadableAnswerError,
 )
 from shared.graph.repeats import Patience, wait_before_repeat
@@ -33,6 +34,8 @@ type Build = Callable[["Requests"], "RequestInformation"]
 type Connect = Callable[[], "Connection"]
 
 MOST_PAGES = 1_000
+# After these a call may have taken effect; a try that was throttled, in conflict or without a token certainly did not.
+_UNCERTAIN = (UnavailableError, NoAnswerError, UnreadableAnswerError)
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,16 @@ class GraphClient:
         self._connection: Connection | None = None
 
     async def ask[T](self, call: Call[T], patience: Patience) -> T:
-        """Return what the answer says; raise GraphError when it says no, and trying again is unsafe or did not help."""
+        """Return what the answer says; raise GraphError when it says no, and trying again is unsafe or did not help.
+
+        The error's `after_uncertain` tells whether a try before the last one may have taken effect.
+        """
         failures: list[GraphError] = []
         while True:
             try:
                 return await self._try(call, len(failures) + 1)
             except GraphError as error:
+                error.after_uncertain = any(isinstance(failure, _UNCERTAIN) for failure in failures)
                 failures.append(error)
                 wait = wait_before_repeat(failures, changes=call.changes, once=call.once, jitter=self._jitter())
                 if wait is None or not patience.allows(wait):

@@ -6,7 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from shared.catalogue import BY_TYPE, MethodKind
-from shared.errors import BadRequestError, ConflictError, GraphAnswer, NotFoundError, ThrottledError, UnavailableError
+from shared.errors import (
+    BadRequestError,
+    ConflictError,
+    GraphAnswer,
+    GraphError,
+    NotFoundError,
+    ThrottledError,
+    UnavailableError,
+)
 from shared.graph.client import Build, Call, CallReport, GraphClient
 from shared.graph.facts import PASS_MINUTES, parse_pass
 from shared.graph.guard import GuardReader
@@ -129,6 +137,7 @@ class GraphDirectory:
         """Try the usual form of the address, then the documented one, whose answer counts (graph.md 2).
 
         But for a method that the first form did not find: a second form that is wrong does not say that it is there.
+        Nor does whatever the second form is answered say that no uncertain try of the first one took effect.
         """
         try:
             await self._delete(user_id, kind, method, patience)
@@ -145,9 +154,11 @@ class GraphDirectory:
                 removal_needs(kind.type),
                 patience,
             )
-        except BadRequestError as error:
-            if isinstance(first, NotFoundError) and error.answer.status in _WRONG_FORM:
+        except GraphError as error:
+            wrong_form = isinstance(error, BadRequestError) and error.answer.status in _WRONG_FORM
+            if wrong_form and isinstance(first, NotFoundError):
                 raise first from None
+            error.after_uncertain |= first.after_uncertain
             raise
 
     async def change_default_method(self, user_id: UserId, preference: str) -> None:

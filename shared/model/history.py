@@ -13,7 +13,8 @@ class Coverage:
 
     `until` is the start of its last verifying listing, and `stayed` names, by type, id and masked detail, what that
     listing still showed or could not show, for a reason that trying again would not cure. `steps` are written as
-    policies write them; those in `undone` were not done.
+    policies write them; those in `undone` were not done. Steps that were taken instead of a reset, which was refused,
+    cover likewise: `until` is then the moment before them, and no listing stands behind `stayed`.
     """
 
     key: RequestKey

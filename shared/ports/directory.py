@@ -77,7 +77,8 @@ class Directory(Protocol):
         """Delete or deactivate one method. Needs its app role in the catalogue.
 
         Raises NotFoundError when it is gone already (a second call does that), RefusedAsDefaultError when it is the
-        default method and others remain, NoAnswerError when the effect is unknown until the next listing.
+        default method and others remain, NoAnswerError when the effect is unknown until the next listing. Whatever is
+        raised is `after_uncertain` where an earlier try within this call may have removed it.
         """
         ...
 

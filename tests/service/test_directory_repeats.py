@@ -6,17 +6,22 @@ from email.utils import format_datetime
 
 import pytest
 
+from shared.catalogue import BY_TYPE
 from shared.errors import (
+    BadRequestError,
     ConflictError,
     GraphError,
     NoAnswerError,
+    NotFoundError,
+    NotPermittedError,
     ThrottledError,
     TokenError,
     UnauthenticatedError,
     UnavailableError,
 )
 from shared.graph import GraphDirectory
-from shared.model import ReferenceKind, UserReference
+from shared.model import Method, ReferenceKind, UserReference
+from shared.vocabulary import MethodId, MethodType, Removal
 from tests.service.graph_script import (
     NOW,
     USER,
@@ -185,6 +190,135 @@ async def test_read_when_in_conflict_then_raises_at_once() -> None:
         with pytest.raises(ConflictError):
             await read(here.directory)
         assert len(here.graph.asked) == 1
+
+
+# --- Not found, after all ---------------------------------------------------------------------------------------
+
+
+async def not_found_by(directory: GraphDirectory, type_: MethodType, removal: Removal = Removal.DELETE) -> bool:
+    """Remove a method, which is not found; tell whether an earlier try may have removed it."""
+    with pytest.raises(NotFoundError) as caught:
+        await directory.remove_method(USER_ID, Method(type_, BY_TYPE[type_].odata_type, MethodId("an-id")), removal)
+    assert caught.value.answer.status == 404
+    return caught.value.after_uncertain
+
+
+@pytest.mark.parametrize(
+    ("type_", "removal"), [(MethodType.PHONE, Removal.DELETE), (MethodType.HARDWARE_OATH, Removal.DEACTIVATE)]
+)
+@pytest.mark.parametrize(
+    ("statuses", "uncertain"),
+    [([], False), ([429], False), ([409], False), ([503], True), ([500], True), ([408], True), ([503, 429, 409], True)],
+)
+async def test_remove_method_when_not_found_then_says_whether_an_earlier_try_may_have_done_it(
+    type_: MethodType, removal: Removal, statuses: list[int], *, uncertain: bool
+) -> None:
+    """A failed service may have carried it out; what was throttled or in conflict was not."""
+    async with scene([*map(refusal, statuses), refusal(404)]) as here:
+        assert await not_found_by(here.directory, type_, removal) is uncertain
+        assert [report.status for report in here.reports] == [*statuses, 404]
+
+
+async def test_remove_method_when_not_found_after_there_was_no_token_then_it_was_nobody_of_ours() -> None:
+    """Nothing was sent without one."""
+    async with scene([refusal(404)], Credential(OSError("no endpoint yet"), failing_times=1)) as here:
+        assert await not_found_by(here.directory, MethodType.PHONE) is False
+
+
+@pytest.mark.parametrize(
+    ("statuses", "uncertain"),
+    [
+        ([404, 404], False),
+        ([404, 400], False),
+        ([400, 404], False),
+        ([429, 404, 404], False),
+        ([503, 404, 404], True),
+        ([503, 404, 400], True),
+        ([503, 400, 404], True),
+        ([503, 405, 404], True),
+        ([404, 503, 404], True),
+        ([404, 503, 400], False),  # gone before that try, whose form of the address was wrong
+    ],
+)
+async def test_remove_method_when_not_found_in_either_form_then_the_tries_of_both_count(
+    statuses: list[int], *, uncertain: bool
+) -> None:
+    """That the first form finds nothing is no uncertainty: it may be the wrong one."""
+    async with scene(list(map(refusal, statuses))) as here:
+        assert await not_found_by(here.directory, MethodType.EXTERNAL) is uncertain
+        assert [report.status for report in here.reports] == statuses
+
+
+async def test_remove_method_when_called_again_then_earlier_calls_do_not_count() -> None:
+    """Each call tells of its own tries only; what came of those before is for the caller to remember."""
+    async with scene([refusal(503), refusal(404), refusal(404), refusal(404)]) as here:
+        assert await not_found_by(here.directory, MethodType.EXTERNAL) is True
+        assert await not_found_by(here.directory, MethodType.PHONE) is False
+
+
+BEYOND = refusal(429, retry_after="600")
+
+
+@pytest.mark.parametrize(
+    ("replies", "error", "uncertain"),
+    [
+        ([refusal(400)], BadRequestError, False),
+        ([refusal(429), refusal(403)], NotPermittedError, False),
+        ([refusal(409), refusal(409)], ConflictError, False),
+        ([refusal(503), refusal(400)], BadRequestError, True),
+        ([refusal(503), refusal(401)], UnauthenticatedError, True),
+        ([refusal(503), refusal(403)], NotPermittedError, True),
+        ([refusal(503), refusal(409), refusal(409)], ConflictError, True),
+        ([refusal(503), BEYOND], ThrottledError, True),
+        ([refusal(503), refusal(503, retry_after="600")], UnavailableError, True),
+        ([refusal(503), Reply(cut=True)], NoAnswerError, True),
+    ],
+)
+async def test_remove_method_when_refused_then_says_whether_an_earlier_try_may_have_done_it(
+    replies: list[Reply], error: type[GraphError], *, uncertain: bool
+) -> None:
+    """Whatever the last answer is: it is not all that became of it."""
+    phone = Method(MethodType.PHONE, BY_TYPE[MethodType.PHONE].odata_type, MethodId("an-id"))
+    async with scene(replies) as here:
+        with pytest.raises(error) as caught:
+            await here.directory.remove_method(USER_ID, phone, Removal.DELETE)
+        assert caught.value.after_uncertain is uncertain
+        assert len(here.graph.asked) == len(replies)
+
+
+@pytest.mark.parametrize(
+    ("replies", "error", "uncertain"),
+    [
+        ([refusal(400), refusal(403)], NotPermittedError, False),
+        ([refusal(400), refusal(400)], BadRequestError, False),
+        ([refusal(503), refusal(400), refusal(403)], NotPermittedError, True),
+        ([refusal(503), refusal(405), refusal(400)], BadRequestError, True),
+        ([refusal(503), refusal(404), BEYOND], ThrottledError, True),
+        ([refusal(404), refusal(503), BEYOND], ThrottledError, True),
+    ],
+)
+async def test_remove_method_when_refused_in_either_form_then_the_tries_of_both_count(
+    replies: list[Reply], error: type[GraphError], *, uncertain: bool
+) -> None:
+    """The second form is one more try of the same call."""
+    external = Method(MethodType.EXTERNAL, BY_TYPE[MethodType.EXTERNAL].odata_type, MethodId("an-id"))
+    async with scene(replies) as here:
+        with pytest.raises(error) as caught:
+            await here.directory.remove_method(USER_ID, external, Removal.DELETE)
+        assert caught.value.after_uncertain is uncertain
+        assert len(here.graph.asked) == len(replies)
+
+
+async def test_list_methods_when_not_found_after_no_answer_then_says_that_too() -> None:
+    """A call that was cut is as uncertain as one that failed."""
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(cut=True) if "hardware" not in asked.address and len(here.graph.asked) <= 2 else refusal(404)
+
+    async with scene(answer) as here:
+        with pytest.raises(NotFoundError) as caught:
+            await here.directory.list_methods(USER_ID)
+        assert caught.value.after_uncertain is True
 
 
 # --- Tokens -----------------------------------------------------------------------------------------------------

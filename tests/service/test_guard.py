@@ -1,14 +1,37 @@
-"""The guard against the sandbox tenant: who could make themselves an administrator, whom an identifier means."""
+"""The guard against the sandbox tenant: who could make themselves an administrator, whom an identifier means.
 
+And that what is done to an administrator instead of a reset is done once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sandbox.tenant import Fault, GroupEligibility
-from shared.errors import GraphError
-from shared.model import Outcome, ReferenceKind, UserReference
-from shared.vocabulary import Status
-from tests.service.stage import AVERY, CASEY, DEVON, EMERY_SID, Stage, request_for
+from sandbox.tenant import Fault, GroupEligibility, RoleAssignment
+from sandbox.tenant import method as a_method
+from shared.errors import GraphError, UnavailableError
+from shared.model import Coverage, Outcome, ReferenceKind, UserReference
+from shared.vocabulary import Status, UserId
+from tests.service.stage import (
+    AVERY,
+    CASEY,
+    DEVON,
+    EMERY_SID,
+    FINLEY,
+    HOUR,
+    START,
+    Stage,
+    policy_with,
+    request_for,
+    under,
+)
+from tests.service.test_reception import Door, open_door
+from tests.service.test_service import SESSIONS
 
 PEOPLE = "10000000-0000-4000-8000-0000000000"
 ASSIGNABLE = "20000000-0000-4000-8000-000000000005"
@@ -73,6 +96,208 @@ async def test_guard_of_a_group_that_could_be_joined_names_group_and_role(stage:
     texts = [reason.text for reason in (await stage.reset(DEVON)).reasons]
     assert any(text.startswith("The user could activate the directory role") and ASSIGNABLE in text for text in texts)
     assert f"The user could become a member of the role-assignable group {ASSIGNABLE}." in texts
+
+
+# --- Instead of a reset, and once ---------------------------------------------------------------------------------
+
+GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
+REFUSED, AGAIN = ["privilegedRole"], ["privilegedRole", "insteadCovered"]
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """Give a door of its own to each test."""
+    async with open_door(tmp_path) as door:
+        yield door
+
+
+def told(door: Door) -> list[tuple[str, list[str]]]:
+    """List how requests ended and why, as the topic was told."""
+    return [(each["status"], [reason["code"] for reason in each["reasons"]]) for each in door.told()]
+
+
+def revocations(stage: Stage, user: str = FINLEY) -> int:
+    """Count how often the tenant revoked an administrator's sessions."""
+    return stage.changes().count(f"POST /v1.0/users/{user}/{SESSIONS}")
+
+
+async def coverages_of(stage: Stage, user: str) -> tuple[Coverage, ...]:
+    """Return what the ledger knows to cover a user."""
+    async with stage.ledger.claim(UserId(user)) as claim:
+        return await claim.read_coverages()
+
+
+async def test_burst_of_20_alerts_on_an_administrator_is_one_revocation_and_20_refusals(door: Door) -> None:
+    """They come all at once; all but the first name the one by which the sessions were revoked."""
+    bodies = [{"requestId": f"INC-{number}", "user": FINLEY} for number in range(20)]
+    await asyncio.gather(*(door.receive(body, f"MSG-{body['requestId']}") for body in bodies))
+    for _ in range(20):
+        for key in {key for key, _ in door.resumes()}:
+            await door.go_on(key)
+    assert revocations(door.stage) == len(door.stage.changes()) == 1
+    assert sorted(told(door)) == [("refused", REFUSED), *[("refused", AGAIN)] * 19]
+    (first,) = [each for each in door.told() if each["steps"]]
+    (text,) = {each["reasons"][-1]["text"] for each in door.told() if not each["steps"]}
+    assert text.startswith(f"The request {first['requestId']} of queue, which ended as refused, took the steps instead")
+
+
+@pytest.mark.parametrize(("observed", "taken"), [(None, 1), (-60, 1), (60, 2)])
+async def test_steps_instead_are_taken_again_only_where_the_compromise_was_seen_since(
+    door: Door, observed: int | None, taken: int
+) -> None:
+    """A late duplicate does not cost an administrator the sessions they have begun since."""
+    seen = START - HOUR
+    await door.receive({"requestId": "INC-1", "user": FINLEY, "observedAt": seen.isoformat()})
+    (coverage,) = await coverages_of(door.stage, FINLEY)
+    door.stage.clock.advance(10 * 60)
+    body: dict[str, Any] = {"requestId": "INC-2", "user": FINLEY}
+    if observed is not None:
+        body["observedAt"] = (coverage.until + timedelta(seconds=observed)).isoformat()
+    await door.receive(body, "MSG-2")
+    assert told(door) == [("refused", REFUSED), ("refused", REFUSED if taken == 2 else AGAIN)]
+    assert revocations(door.stage) == taken
+
+
+async def test_steps_instead_without_a_time_are_covered_until_the_cooldown_is_over(door: Door) -> None:
+    """As a reset is: 30 minutes here."""
+    await door.receive({"requestId": "INC-1", "user": FINLEY})
+    for minutes, taken in ((29, 1), (2, 2)):
+        door.stage.clock.advance(minutes * 60)
+        await door.receive({"requestId": f"INC-{minutes}", "user": FINLEY}, f"MSG-{minutes}")
+        assert revocations(door.stage) == taken
+    assert [codes for _, codes in told(door)] == [REFUSED, AGAIN, REFUSED]
+
+
+async def test_coverage_of_the_steps_instead_is_of_the_moment_before_they_were_taken(stage: Stage) -> None:
+    """What is seen while they are being taken is seen too late for them."""
+    stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, delay_seconds=3))
+    began = stage.clock.now()
+    await stage.reset(FINLEY, request_id="INC-1")
+    (coverage,) = await coverages_of(stage, FINLEY)
+    assert (coverage.status, coverage.steps, coverage.removals) == (Status.REFUSED, ("revokeSessions",), ())
+    assert began <= coverage.until <= stage.clock.now() - timedelta(seconds=3)
+    await stage.reset(FINLEY, observed_at=coverage.until + timedelta(seconds=1))
+    assert revocations(stage) == 2
+
+
+@pytest.mark.parametrize("observing", [True, False])
+async def test_refusal_in_a_dry_run_leaves_no_coverage_and_tells_what_covers_it(
+    stage: Stage, *, observing: bool
+) -> None:
+    """What was only told was not done."""
+    dry = under(stage, policy_with(mode="observe")) if observing else stage
+    seen = {"observed_at": START - HOUR, "dry_run": not observing}
+    first = await dry.reset(FINLEY, **seen)
+    assert [reason.code for reason in first.reasons] == ["privilegedRole", "wouldDo"]
+    assert await coverages_of(stage, FINLEY) == ()
+    await stage.reset(FINLEY)
+    second = await dry.reset(FINLEY, **seen)
+    assert (second.status, second.dry_run, second.steps) == (Status.REFUSED, True, ())
+    assert [reason.code for reason in second.reasons] == AGAIN
+    assert (revocations(stage), len(await coverages_of(stage, FINLEY))) == (1, 1)
+
+
+async def test_refusal_without_a_step_instead_leaves_no_coverage_and_is_not_said_to_be_covered(stage: Stage) -> None:
+    """Nothing is done, whatever was done before."""
+    nothing = under(stage, policy_with(privileged={"instead": []}))
+    for known in (0, 1):
+        outcome = await nothing.reset(FINLEY, observed_at=START - HOUR)
+        assert [reason.code for reason in outcome.reasons] == REFUSED
+        assert len(await coverages_of(stage, FINLEY)) == known
+        await stage.reset(FINLEY)
+
+
+async def test_reset_covers_the_steps_instead_of_one_who_became_an_administrator_since(stage: Stage) -> None:
+    """It revoked the sessions later than that was seen."""
+    await stage.reset(DEVON, request_id="INC-1")
+    changes = stage.changes()
+    stage.tenant.directory.role_assignments.append(RoleAssignment("x", DEVON, GLOBAL_ADMINISTRATOR))
+    outcome = await stage.reset(DEVON, observed_at=START - HOUR)
+    assert (outcome.status, [reason.code for reason in outcome.reasons]) == (Status.REFUSED, AGAIN)
+    assert "The request INC-1 of queue, which ended as completed, took the steps" in outcome.reasons[1].text
+    assert stage.changes() == changes
+
+
+@pytest.mark.parametrize(
+    ("profile", "status", "reason"),
+    [
+        ("revoke", Status.COVERED, ["coveredBy"]),
+        ("reregister", Status.COMPLETED, []),
+        ("phones", Status.COMPLETED, []),
+        ("compromised", Status.COMPLETED, []),
+    ],
+)
+async def test_steps_instead_cover_only_who_asks_for_no_method(
+    stage: Stage, profile: str, status: Status, reason: list[str]
+) -> None:
+    """Whoever was an administrator, and is none any more, has their methods reset."""
+    await stage.reset(FINLEY, request_id="INC-1")
+    (coverage,) = await coverages_of(stage, FINLEY)
+    stage.tenant.directory.role_assignments.clear()
+    outcome = await stage.reset(FINLEY, profile=profile, observed_at=START - HOUR)
+    assert (outcome.status, [each.code for each in outcome.reasons]) == (status, reason)
+    if status is Status.COVERED:
+        assert outcome.reasons[0].text == (
+            "The request INC-1 of queue covers it: it ended as refused, and took steps instead: revokeSessions. "
+            f"It began them at {coverage.until.isoformat(timespec='seconds')}. "
+            "What was seen later, as observedAt says, is done again."
+        )
+
+
+async def test_method_of_an_unknown_type_is_not_said_to_be_new_where_the_reset_was_refused(stage: Stage) -> None:
+    """Nothing was listed then; it is open all the same, as it would be had the request been carried out."""
+    stage.tenant.directory.users[FINLEY].methods.append(a_method("palmReader", "x"))
+    await stage.reset(FINLEY)
+    stage.tenant.directory.role_assignments.clear()
+    covered = await stage.reset(FINLEY, profile="revoke", observed_at=START - HOUR)
+    carried_out = await stage.reset(FINLEY, profile="revoke")
+    assert (covered.status, carried_out.status) == (Status.PARTIAL, Status.PARTIAL)
+    assert covered.methods == tuple(line for line in carried_out.methods if line.result == "unsupported")
+    assert covered.reasons[1:] == carried_out.reasons
+    assert [reason.code for reason in covered.reasons] == ["coveredBy", "unsupportedMethod"]
+
+
+async def test_steps_instead_that_have_begun_are_finished_and_cover_from_the_first_try_on(stage: Stage) -> None:
+    """They do not cover themselves before their end; and the password is as old as the try that reset it."""
+    stage.tenant.caller_directory_roles.add(GLOBAL_ADMINISTRATOR)
+    several = under(stage, policy_with(privileged={"instead": ["confirmCompromised", "resetPassword"]}))
+    stage.tenant.add_fault(Fault(method="POST", path="confirmCompromised", status=503, times=5))
+    row = await stage.ledger.accept(request_for(FINLEY, stage.clock.now(), observed_at=START - HOUR))
+    with pytest.raises(UnavailableError):
+        await several.handle(row)
+    assert await coverages_of(stage, FINLEY) == ()
+    password_at = stage.clock.now()
+    stage.clock.advance(3_600)
+    outcome = await several.handle(row)
+    assert [reason.code for reason in outcome.reasons] == REFUSED
+    assert {line.result for line in outcome.steps} == {"done"}
+    (coverage,) = await coverages_of(stage, FINLEY)
+    assert coverage.until <= password_at
+
+
+async def test_steps_instead_that_have_begun_are_left_to_the_request_that_took_them_since(stage: Stage) -> None:
+    """Its own try is told as it ended; nothing is done once more."""
+    stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=503, times=5))
+    row = await stage.ledger.accept(request_for(FINLEY, stage.clock.now(), observed_at=START - HOUR))
+    with pytest.raises(UnavailableError):
+        await stage.handle(row)
+    stage.tenant.clear_faults()
+    await stage.reset(FINLEY, request_id="INC-2")
+    outcome = await stage.handle(row)
+    assert (outcome.status, [reason.code for reason in outcome.reasons]) == (Status.REFUSED, [*AGAIN, "stepFailed"])
+    assert outcome.reasons[1].text.startswith("The request INC-2 of queue")
+    assert revocations(stage) == 1
+
+
+async def test_steps_instead_that_could_not_be_done_are_named_by_the_next_of_a_burst(stage: Stage) -> None:
+    """A right that is missing is missing at the next of twenty alerts too."""
+    both = under(stage, policy_with(privileged={"instead": ["disableAccount", "revokeSessions"]}))
+    await both.reset(FINLEY)
+    outcome = await both.reset(FINLEY, observed_at=START - HOUR)
+    assert "took the steps instead: disableAccount, revokeSessions. But not done: disableAccount." in (
+        outcome.reasons[1].text
+    )
+    assert revocations(stage) == 1
 
 
 # --- Whom an identifier means -----------------------------------------------------------------------------------

@@ -1,15 +1,20 @@
 """A reset under faults: what stays open is told, what may be cured is tried again, nothing is believed."""
 
+from dataclasses import replace
+
 import pytest
 
 from sandbox.tenant import Fault, method
-from shared.errors import GraphError, NoAnswerError, ThrottledError, UnavailableError
+from shared.errors import GraphError, NoAnswerError, ThrottledError, UnauthenticatedError, UnavailableError
 from shared.model import AcceptedRequest, Outcome, Selection
 from shared.vocabulary import MethodResult, Status, StepResult
-from tests.service.stage import BLAIR, CASEY, DEVON, OAKLEY, REESE, VAL, Stage, request_for
+from tests.service.stage import BLAIR, CASEY, DEVON, OAKLEY, REESE, VAL, Stage, request_for, under
 from tests.service.test_service import SESSIONS, codes, results
+from tests.service.test_steps import NAMED, policy_of
 
 MOBILE = "phoneMethods/3179e48a"
+AUTHENTICATOR = "microsoftAuthenticatorMethods"
+DEFAULT_TEXT = "Cannot delete default method with other methods configured."
 SAGE = "10000000-0000-4000-8000-000000000019"
 
 
@@ -71,8 +76,7 @@ async def test_external_method_that_is_refused_in_both_forms_is_remaining(stage:
 
 async def test_default_is_refused_again_after_it_was_changed_then_the_next_is_tried(stage: Stage) -> None:
     """Each candidate once, and then the truth."""
-    text = "Cannot delete default method with other methods configured."
-    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=400, message=text, times=None))
+    stage.tenant.add_fault(Fault(method="DELETE", path="phoneMethods", status=400, message=DEFAULT_TEXT, times=None))
     outcome = await stage.reset(OAKLEY)
     assert outcome.status is Status.PARTIAL
     tried = [change for change in stage.changes() if "signInPreferences" in change]
@@ -129,6 +133,137 @@ async def test_method_that_is_gone_already_is_no_failure(stage: Stage) -> None:
     stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=404, when="after"))
     outcome = await stage.reset(DEVON)
     assert outcome.status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+async def test_delete_that_failed_after_its_effect_and_is_repeated_is_ours(stage: Stage, status: int) -> None:
+    """What the second try does not find, the first one has removed."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=status, when="after"))
+    outcome = await stage.reset(DEVON)
+    assert outcome.status is Status.COMPLETED
+    assert results(outcome) == {"phone": ["deleted"], "microsoftAuthenticator": ["deleted"]}
+    assert sum(call.method == "DELETE" and MOBILE in call.path for call in stage.tenant.calls) == 2
+
+
+@pytest.mark.parametrize("form", ["plain", "ref"])
+async def test_external_delete_that_failed_after_its_effect_and_is_repeated_is_ours(stage: Stage, form: str) -> None:
+    """In whichever form of the address it took effect."""
+    stage.tenant.external_delete_form = "ref" if form == "ref" else "plain"
+    path = "/externalAuthenticationMethods/" + (".*ref$" if form == "ref" else "")
+    stage.tenant.add_fault(Fault(method="DELETE", path=path, status=503, when="after"))
+    outcome = await stage.reset(VAL, profile="some")
+    assert results(outcome)["external"] == ["deleted"]
+
+
+async def test_deactivation_that_failed_after_its_effect_and_is_repeated_is_ours(stage: Stage) -> None:
+    """A token that somebody takes from the user before the second try had been deactivated by the first."""
+    user = stage.tenant.directory.users[REESE]
+
+    async def unassign(_: float) -> None:
+        user.methods = [one for one in user.methods if one.type != "hardwareOath"]
+
+    stage.clock.on_sleep = unassign
+    stage.tenant.add_fault(Fault(method="POST", path="deactivate", status=503, when="after"))
+    assert results(await stage.reset(REESE))["hardwareOath"] == ["deactivated"]
+
+
+@pytest.mark.parametrize(
+    "leaving",
+    [Fault(method="DELETE", status=429, retry_after=600), Fault(method="DELETE", status=401)],
+    ids=lambda fault: str(fault.status),
+)
+async def test_delete_that_left_after_a_try_that_had_its_effect_is_ours(stage: Stage, leaving: Fault) -> None:
+    """Neither throttling nor a token takes back what the try before them has done."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=503, when="after"))
+    stage.tenant.add_fault(replace(leaving, path=MOBILE))
+    row = await accept(stage, DEVON)
+    with pytest.raises((ThrottledError, UnauthenticatedError)) as raised:
+        await stage.handle(row)
+    kept = await stage.ledger.read(row.key)
+    assert kept is not None
+    assert kept.evidence is not None
+    assert [(line.result, line.error) for line in kept.evidence.methods if line.type == "phone"] == [
+        (None, raised.value.code)
+    ]
+    outcome = await resume(stage, row)
+    assert outcome.status is Status.COMPLETED
+    assert results(outcome) == {"phone": ["deleted"], "microsoftAuthenticator": ["deleted"]}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (Fault(status=400, code="nope"), (MethodResult.REMAINING, "nope")),
+        (Fault(status=400, message=DEFAULT_TEXT), (MethodResult.REMAINING, "defaultMethod")),
+        (Fault(status=403), (MethodResult.NOT_PERMITTED, "accessDenied")),
+    ],
+    ids=["bad", "default", "forbidden"],
+)
+async def test_delete_that_is_refused_after_a_try_that_may_have_done_it_is_judged_by_the_listing(
+    stage: Stage, refusal: Fault, said: tuple[MethodResult, str]
+) -> None:
+    """What is gone was ours; what is still listed is told as it was refused."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=AUTHENTICATOR, status=503, when="after"))
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=503))
+    stage.tenant.add_fault(replace(refusal, method="DELETE", times=None))
+    outcome = await stage.reset(DEVON)
+    assert outcome.status is Status.PARTIAL
+    assert {line.type: (line.result, line.error) for line in outcome.methods} == {
+        "microsoftAuthenticator": (MethodResult.DELETED, None),
+        "phone": said,
+    }
+
+
+@pytest.mark.parametrize("times", [2, None])
+async def test_delete_that_conflicts_after_a_try_that_had_its_effect_is_ours(stage: Stage, times: int | None) -> None:
+    """Whether it is not found when it is asked for again, or is in conflict until nothing of it is listed."""
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=503, when="after"))
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=409, times=times))
+    outcome = await stage.reset(DEVON)
+    assert outcome.status is Status.COMPLETED
+    assert results(outcome) == {"phone": ["deleted"], "microsoftAuthenticator": ["deleted"]}
+
+
+@pytest.mark.parametrize("first", [None, Fault(method="DELETE", path=MOBILE, cut="after")], ids=["deleted", "cut"])
+@pytest.mark.parametrize("status", [400, 409])
+async def test_delete_that_is_refused_in_a_later_round_while_it_is_still_listed_is_ours(
+    stage: Stage, status: int, first: Fault | None
+) -> None:
+    """A refusal of what we have removed, or may have, does not make it somebody else's doing."""
+    stage.tenant.visibility_delay_seconds = 15
+    stage.tenant.add_fault(first or Fault(method="DELETE", path=MOBILE))
+    stage.tenant.add_fault(Fault(method="DELETE", path=MOBILE, status=status, code="nope", times=None))
+    outcome = await stage.reset(DEVON)
+    assert outcome.status is Status.COMPLETED
+    assert results(outcome) == {"phone": ["deleted"], "microsoftAuthenticator": ["deleted"]}
+
+
+async def test_enabling_that_took_effect_before_its_token_was_refused_is_done(stage: Stage) -> None:
+    """The ledger keeps that it may have been taken: the account, seen enabled, tells that it was."""
+    await under(stage, policy_of("disableAccount", methods="none")).reset(CASEY, profile="p", caller=NAMED)
+    playing = under(stage, policy_of("enableAccount", methods="none"))
+    row = await stage.ledger.accept(
+        request_for(CASEY, stage.clock.now(), request_id="INC-E", profile="p", caller=NAMED)
+    )
+    stage.tenant.add_fault(Fault(method="PATCH", path=CASEY, status=503, when="after"))
+    stage.tenant.add_fault(Fault(method="PATCH", path=CASEY, status=401))
+    with pytest.raises(UnauthenticatedError):
+        await playing.handle(row)
+    outcome = await resume(playing, row)
+    assert [(line.step, line.result) for line in outcome.steps] == [("enableAccount", StepResult.DONE)]
+    assert outcome.status is Status.COMPLETED
+
+
+async def test_step_whose_token_is_refused_at_once_was_not_taken(stage: Stage) -> None:
+    """The ledger does not keep that it may have been."""
+    stage.tenant.add_fault(Fault(method="POST", path=SESSIONS, status=401))
+    row = await accept(stage, CASEY)
+    with pytest.raises(UnauthenticatedError):
+        await stage.handle(row)
+    kept = await stage.ledger.read(row.key)
+    assert kept is not None
+    assert kept.evidence is not None
+    assert kept.evidence.steps == ()
 
 
 async def test_method_that_vanished_by_itself_is_already_gone(stage: Stage) -> None:

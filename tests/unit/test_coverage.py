@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.catalogue import EVERYTHING
-from shared.coverage import History, coverage_of, find_covering, seen_at
+from shared.coverage import History, coverage_of, coverage_of_instead, find_covering, seen_at
 from shared.decide import Approval, Covered, Refusal, decide
 from shared.evidence import ALL_OF_ITS_TYPE, STILL_LISTED
 from shared.model import Coverage, Evidence, RequestKey, Selection
@@ -242,6 +242,45 @@ def test_coverage_when_a_step_was_not_done_then_only_one_that_lets_the_user_in_a
     open_ = result in {StepResult.FAILED, StepResult.NOT_PERMITTED, StepResult.UNCONFIRMED} or detail in OPEN_SKIPS
     made_up_for = step.name in AFTER_VERIFYING and open_
     assert covers(reset_of(a_scope(PHONE), (step,), evidence), a_scope(PHONE), (step,)) is not made_up_for
+
+
+# --- What steps instead of a reset cover -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scope", "asked", "covered"),
+    [
+        (NOTHING, (REVOKE, DISABLE), True),
+        (NOTHING, (REVOKE,), True),
+        (NOTHING, (REVOKE, PASS), False),
+        (a_scope(PHONE), (REVOKE,), False),
+        (replace(NOTHING, unknown_types=True), (REVOKE,), False),
+        (replace(NOTHING, selection=Selection(keep=("phone",))), (REVOKE,), True),
+    ],
+)
+def test_coverage_of_steps_instead_when_made_then_it_covers_them_and_no_method(
+    scope: Scope, asked: tuple[Step, ...], *, covered: bool
+) -> None:
+    """It is told apart by its status, and names what could not be done."""
+    evidence = an_evidence(steps=(a_step(DISABLE.name, StepResult.NOT_PERMITTED), a_step(REVOKE.name)))
+    coverage = coverage_of_instead(an_outcome(Status.REFUSED), evidence, (DISABLE, REVOKE), NOW)
+    assert (coverage.status, coverage.until, coverage.undone) == (Status.REFUSED, NOW, ("disableAccount",))
+    assert (coverage.removals, coverage.unknown_types, coverage.stayed) == ((), False, ())
+    assert covers(coverage, scope, asked) is covered
+
+
+@pytest.mark.parametrize(
+    ("step", "at", "until"),
+    [(DISABLE, BEFORE, BEFORE), (DISABLE, NOW + SECOND, NOW), (PASS, BEFORE, NOW)],
+)
+def test_coverage_of_steps_instead_when_a_try_before_did_some_then_it_covers_what_was_seen_before_that(
+    step: Step, at: datetime, until: datetime
+) -> None:
+    """They are not done again; what a reset had done, and is not among them, does not count."""
+    earlier = replace(a_step(step.name), at=at)
+    evidence = an_evidence(steps=(earlier, replace(a_step(REVOKE.name), at=NOW + SECOND)))
+    assert coverage_of_instead(an_outcome(Status.REFUSED), evidence, (DISABLE, REVOKE), NOW).until == until
+    assert coverage_of_instead(an_outcome(Status.REFUSED), an_evidence(), (), NOW).until == NOW
 
 
 # --- What never may happen ---------------------------------------------------------------------------------------

@@ -1,16 +1,43 @@
 """The guard's judgement, as tables and properties."""
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.coverage import History
 from shared.decide import Approval, Decision, Refusal, decide
-from shared.model import Group, ReferenceKind, ResetRequest, RoleHolding, Selection, Subject, User, UserReference
+from shared.model import (
+    Coverage,
+    Group,
+    ReferenceKind,
+    RequestKey,
+    ResetRequest,
+    RoleHolding,
+    Selection,
+    Subject,
+    User,
+    UserReference,
+)
 from shared.policy import Policy, parse_policy
-from shared.vocabulary import QUEUE, Caller, GroupId, ProfileName, RequestId, RoleId, Step, StepName, UserId
+from shared.vocabulary import (
+    FUNCTION_KEY,
+    QUEUE,
+    Caller,
+    GroupId,
+    MethodType,
+    ProfileName,
+    Removal,
+    RequestId,
+    RoleId,
+    Status,
+    Step,
+    StepName,
+    UserId,
+)
 
 USER = UserId("10000000-0000-4000-8000-000000000001")
 OTHER = "10000000-0000-4000-8000-000000000002"
@@ -294,3 +321,97 @@ def test_decide_when_a_role_is_held_through_a_group_then_the_group_is_named() ->
         f"The user holds the directory role {ROLE} through group {GROUP}.",
         f"The user holds the directory role {ROLE}.",
     ]
+
+
+# --- Steps instead that were taken before ------------------------------------------------------------------------
+
+ADMIN = subject(roles=(RoleHolding(ROLE),))
+
+
+def coverage(*steps: str, status: Status = Status.REFUSED, undone: tuple[str, ...] = ()) -> Coverage:
+    """Build what an earlier request of another caller covers: steps, and methods if it was a reset."""
+    key = RequestKey(FUNCTION_KEY, RequestId("INC-9"))
+    removals = () if status is Status.REFUSED else ((MethodType.PHONE, Removal.DELETE),)
+    selection = Selection()
+    return Coverage(key, status, NO_HISTORY.seen_at, removals, False, selection, steps, (), undone)  # noqa: FBT003 - a field
+
+
+def refuse(known: Coverage, later: timedelta = timedelta(), *, dry_run: bool = False, **changes: object) -> Refusal:
+    """Refuse an administrator whose compromise was seen so much later than a coverage ends."""
+    history = History((known,), known.until + later)
+    decision = decide(request(dry_run=dry_run), QUEUE, ADMIN, history, policy(**changes))
+    assert isinstance(decision, Refusal)
+    assert (decision.reasons[0].code, decision.dry_run) == ("privilegedRole", dry_run)
+    return decision
+
+
+coverages = st.builds(
+    coverage,
+    st.sampled_from(["revokeSessions", "disableAccount"]),
+    status=st.sampled_from([Status.REFUSED, Status.PARTIAL, Status.COMPLETED]),
+)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("status", [Status.REFUSED, Status.PARTIAL, Status.COMPLETED])
+def test_decide_when_the_steps_instead_were_taken_before_then_it_says_by_which_request(
+    status: Status, *, dry_run: bool
+) -> None:
+    """Still a refusal, and nothing is done once more; a reset that took them counts as well."""
+    decision = refuse(coverage("disableAccount", "revokeSessions", status=status), dry_run=dry_run)
+    assert (decision.instead, [reason.code for reason in decision.reasons[1:]]) == ((), ["insteadCovered"])
+    assert decision.reasons[1].text == (
+        f"The request INC-9 of functionKey, which ended as {status}, took the steps instead: revokeSessions. "
+        "They cover what was seen until 2026-11-24T00:00:00+00:00. "
+        "For what was seen later, as observedAt says, they are taken again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "later", "instead"),
+    [
+        (coverage("revokeSessions"), timedelta(microseconds=1), ["revokeSessions"]),
+        (coverage("disableAccount"), timedelta(), ["revokeSessions"]),
+        (coverage("revokeSessions"), timedelta(), ["disableAccount", "revokeSessions"]),
+        (coverage(), timedelta(), ["revokeSessions"]),
+    ],
+)
+def test_decide_when_the_steps_instead_were_others_or_too_early_then_all_are_taken(
+    known: Coverage, later: timedelta, instead: list[str]
+) -> None:
+    """What was seen since is done again, and half of them is not enough."""
+    decision = refuse(known, later, privileged={"instead": instead})
+    assert ([str(step) for step in decision.instead], len(decision.reasons)) == (instead, 1)
+    taken = refuse(coverage(*instead), privileged={"instead": instead})
+    assert (taken.instead, len(taken.reasons)) == ((), 2)
+
+
+def test_decide_when_a_step_instead_could_not_be_done_then_it_is_named() -> None:
+    """Only those that are asked for."""
+    both = {"instead": ["disableAccount", "revokeSessions"]}
+    known = coverage("disableAccount", "revokeSessions", "resetPassword", undone=("disableAccount", "resetPassword"))
+    assert "took the steps instead: disableAccount, revokeSessions. But not done: disableAccount. They cover" in (
+        refuse(known, privileged=both).reasons[1].text
+    )
+
+
+def test_decide_when_there_is_no_step_instead_then_nothing_is_said_to_be_covered() -> None:
+    """Nothing would have been done."""
+    known = coverage("revokeSessions")
+    reasons = [len(refuse(known, privileged={"instead": instead}).reasons) for instead in ([], ["revokeSessions"])]
+    assert reasons == [1, 2]
+
+
+@given(requests, callers, subjects, policies, st.lists(coverages, max_size=2).map(tuple))
+def test_decide_when_something_covers_it_then_a_refusal_stays_one_and_only_its_steps_go(
+    request: ResetRequest, caller: Caller, subject: Subject, policy: Policy, known: tuple[Coverage, ...]
+) -> None:
+    """Whatever was done before; and whoever is refused for more than a role is not told of it."""
+    before = decide(request, caller, subject, NO_HISTORY, policy)
+    after = decide(request, caller, subject, replace(NO_HISTORY, coverages=known), policy)
+    assert isinstance(before, Refusal) is isinstance(after, Refusal)
+    if isinstance(before, Refusal) and isinstance(after, Refusal):
+        taken = bool(before.instead) and any("revokeSessions" in each.steps for each in known)
+        assert (after.dry_run, after.instead) == (before.dry_run, () if taken else before.instead)
+        assert [each.code for each in after.reasons[len(before.reasons) :]] == (["insteadCovered"] if taken else [])
+        assert after.reasons[: len(before.reasons)] == before.reasons

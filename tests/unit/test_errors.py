@@ -58,6 +58,12 @@ def test_graph_error_when_graph_says_how_long_to_wait_then_it_is_known(
     assert kind().retry_after_seconds is None
 
 
+@pytest.mark.parametrize("kind", OF_GRAPH)
+def test_graph_error_when_nobody_says_so_then_no_earlier_try_may_have_done_it(kind: type[GraphError]) -> None:
+    """Nothing is claimed by default."""
+    assert kind().after_uncertain is False
+
+
 def test_later_when_raised_then_code_time_and_whether_it_counts_are_known() -> None:
     """The three things that a resume is scheduled by."""
     later = Later("deadline", NOW, counts=False)

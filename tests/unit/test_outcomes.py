@@ -308,6 +308,7 @@ def test_outcome_of_a_failure_when_work_was_done_then_what_is_open_and_what_is_l
     [
         ((a_line(),), (), ["appPasswords"]),
         ((a_line(result=MethodResult.DEACTIVATED),), (), ["appPasswords", "registrationOpen"]),
+        ((a_line(error="serviceNotAvailable"),), (), ["appPasswords", "registrationOpen"]),
         (
             (a_line(result=MethodResult.DELETED),),
             (a_step(StepName.DISABLE_ACCOUNT),),
@@ -321,6 +322,15 @@ def test_outcome_of_a_failure_when_told_then_the_window_is_open_only_where_metho
     """By what was done, not by what was to be done."""
     outcome = failed(an_accepted_request(evidence=an_evidence(*methods, steps=steps)), None, "Throttled", LATER)
     assert [one.code for one in outcome.follow_ups] == expected
+
+
+def test_outcome_of_a_failure_when_a_removal_got_no_answer_then_it_is_not_said_that_it_was_not_reached() -> None:
+    """It may be gone, and it may not."""
+    evidence = an_evidence(a_line(error="serviceNotAvailable"), a_line("phone", "p"))
+    outcome = failed(an_accepted_request(evidence=evidence), None, "deadline", LATER)
+    texts = [reason.text for reason in outcome.reasons if reason.code == "methodRemaining"]
+    assert ["may still be there: serviceNotAvailable" in text for text in texts] == [True, False]
+    assert ["was not reached" in text for text in texts] == [False, True]
 
 
 # --- Covered -----------------------------------------------------------------------------------------------------
