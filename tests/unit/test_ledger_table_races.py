@@ -4,7 +4,7 @@ Each call of the first worker goes through the proxy, which lets the second one 
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,8 +15,7 @@ from shared.ledger.table import TableLedger
 from shared.ledger.table_rows import OPEN
 from shared.ledger.tables import REQUESTS, USERS
 from shared.model import AcceptedRequest
-from shared.vocabulary import Mark, Status
-from tests.azurite import Azurite, Proxy
+from shared.vocabulary import Status
 from tests.contract.ledger_stores import TableStore
 from tests.contract.ledger_values import (
     OTHER_USER_ID,
@@ -35,24 +34,6 @@ from tests.contract.ledger_values import (
 KEY = key_of()
 HOUR = timedelta(hours=1)
 AGAIN = accepted(fingerprint="f2", accepted_at=START + HOUR)
-
-
-@pytest.fixture
-async def store(azurite: Azurite) -> AsyncIterator[TableStore]:
-    """Return empty tables."""
-    async with Proxy(azurite.port) as proxy:
-        tables = TableStore(azurite, proxy)
-        yield tables
-        await tables.close()
-
-
-@pytest.fixture
-async def ledger(store: TableStore) -> TableLedger:
-    """Return the ledger of the worker whose calls are interrupted."""
-    ledger = store.open()
-    await ledger.read(KEY)
-    await ledger.recall(USER_ID, Mark("none"))
-    return ledger
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -44,25 +44,6 @@ BYTES_IN_A_ROW = 1_048_576
 UNITS_IN_A_PROPERTY = 32_768
 TRANSACTION = rb"^POST /ledger/\$batch"
 ALL = 20  # aiohttp repeats a PUT or DELETE by itself where it had used the connection before
-
-
-@pytest.fixture
-async def store(azurite: Azurite) -> AsyncIterator[TableStore]:
-    """Return empty tables."""
-    async with Proxy(azurite.port) as proxy:
-        tables = TableStore(azurite, proxy)
-        yield tables
-        await tables.close()
-
-
-@pytest.fixture
-async def ledger(store: TableStore) -> TableLedger:
-    """Return a ledger whose tables are there."""
-    ledger = store.open()
-    await ledger.read(KEY)
-    await ledger.read_control()
-    await ledger.recall(USER_ID, Mark("none"))
-    return ledger
 
 
 # --- texts ------------------------------------------------------------------------------------------------------
