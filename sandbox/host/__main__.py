@@ -39,6 +39,7 @@ def _parse(arguments: Sequence[str]) -> HostOptions:
     parser.add_argument("--drain-seconds", type=float, default=DRAIN_SECONDS, help="for what runs at SIGTERM")
     parser.add_argument("--answer-seconds", type=float, default=ANSWER_SECONDS, help="until a call is answered 504")
     parser.add_argument("--die-with-input", action="store_true", help="end at once when standard input ends")
+    parser.add_argument("--show-invocations", action="store_true", help="each line of the app names its invocation")
     given = parser.parse_args(arguments)
     return HostOptions(
         app_directory=given.app.resolve(),
@@ -48,6 +49,7 @@ def _parse(arguments: Sequence[str]) -> HostOptions:
         drain_seconds=given.drain_seconds,
         answer_seconds=given.answer_seconds,
         dies_with_input=given.die_with_input,
+        shows_invocations=given.show_invocations,
     )
 
 

@@ -3,7 +3,8 @@
 The category a record is filtered by (host.json `logging.logLevel`, longest prefix wins) is Azure's: `Function.<name>`
 for the host's words on an invocation, `Function.<name>.User` for what the app logs within one, `Worker` for what it
 logs outside, the logger's own name for the host. As in Azure, `extra=` is lost and DEBUG needs
-`PYTHON_ENABLE_DEBUG_LOGGING`.
+`PYTHON_ENABLE_DEBUG_LOGGING`. Application Insights knows of each record in which invocation it was written; a line
+says so on demand, `LEVEL logger Id=… message`, as the host's own words on an invocation do.
 """
 
 import logging
@@ -21,10 +22,13 @@ HOST_LIBRARIES = ("azure.", "aiohttp.")
 class LineHandler(logging.Handler):
     """Writes records as lines; never raises into the code that logs."""
 
-    def __init__(self, levels: Mapping[str, int], function_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, levels: Mapping[str, int], function_of: Callable[[str], str | None], *, shows_invocations: bool = False
+    ) -> None:
         super().__init__()
         self._levels = levels
         self._function_of = function_of
+        self._shows_invocations = shows_invocations
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, unless its category is set to a higher level."""
@@ -33,7 +37,7 @@ class LineHandler(logging.Handler):
             return
         try:
             text = self.format(record).replace("\r", "").replace("\n", "\\n")
-            sys.stdout.write(f"{record.levelname} {record.name} {text}\n")
+            sys.stdout.write(f"{record.levelname} {record.name} {self._tell_invocation()}{text}\n")
             sys.stdout.flush()
         except Exception:  # noqa: BLE001 - logging's own fate for a record that cannot be written
             self.handleError(record)
@@ -43,6 +47,12 @@ class LineHandler(logging.Handler):
             return None if record.name.startswith(HOST_LIBRARIES) else record.name
         function = self._function_of(current_invocation_id() or "")
         return f"Function.{function}.User" if function else "Worker"
+
+    def _tell_invocation(self) -> str:
+        if not self._shows_invocations or threading.current_thread() is threading.main_thread():
+            return ""
+        invocation_id = current_invocation_id()
+        return f"Id={invocation_id} " if invocation_id else ""
 
     def _find_level(self, category: str) -> int:
         prefixes = [name for name in self._levels if f"{category}.".startswith(f"{name}.")]

@@ -37,7 +37,7 @@ class HostProcess:
     `environment` is the app's whole environment besides PATH and the like. Entering raises HostStartError with what
     was logged when the app cannot be loaded. Host and app are one process, the leader of a group of its own: what the
     app starts belongs to the group, is frozen and killed with it, and does not outlive it. `output` holds all that was
-    logged, over all starts.
+    logged, over all starts; with `shows_invocations` each line of the app names its invocation.
     """
 
     def __init__(  # noqa: PLR0913 - one for each thing that a test varies
@@ -50,6 +50,7 @@ class HostProcess:
         easy_auth: bool = False,
         drain_seconds: float = DRAIN_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
+        shows_invocations: bool = False,
     ) -> None:
         self.function_key = function_key or secrets.token_urlsafe(32)
         self.master_key = secrets.token_urlsafe(32)
@@ -61,6 +62,7 @@ class HostProcess:
         self._easy_auth_key = secrets.token_urlsafe(32) if easy_auth else None
         self._drain_seconds = drain_seconds
         self._answer_seconds = answer_seconds
+        self._shows_invocations = shows_invocations
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._has_group = False
@@ -256,7 +258,7 @@ class HostProcess:
             # Never a key as an argument of its own: one in 64 begins with a dash.
             *("--key", f"{MASTER}={self.master_key}", "--key", f"{DEFAULT}={self.function_key}", *easy_auth),
             *("--drain-seconds", str(self._drain_seconds), "--answer-seconds", str(self._answer_seconds)),
-            "--die-with-input",
+            *("--die-with-input", *(["--show-invocations"] if self._shows_invocations else [])),
         ]
 
     async def _read_output(self) -> None:

@@ -49,6 +49,7 @@ class HostOptions:
     drain_seconds: float = DRAIN_SECONDS
     answer_seconds: float = ANSWER_SECONDS
     dies_with_input: bool = False
+    shows_invocations: bool = False
 
 
 class Pump(Protocol):
@@ -158,7 +159,8 @@ async def run_host(options: HostOptions, environment: Mapping[str, str]) -> int:
     worker = Worker()
     invocations = Invocations(worker, host_json.function_timeout)
     debug = environment.get("PYTHON_ENABLE_DEBUG_LOGGING", "").lower() in {"1", "true"}
-    set_up_logging(LineHandler(host_json.log_levels, invocations.function_of), debug=debug)
+    lines = LineHandler(host_json.log_levels, invocations.function_of, shows_invocations=options.shows_invocations)
+    set_up_logging(lines, debug=debug)
     for warning in host_json.warnings:
         _log.warning("%s", warning)
     try:

@@ -4,10 +4,11 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import httpx
 from azure.core.exceptions import AzureError
@@ -23,6 +24,11 @@ SEND_SECONDS = 5
 ANSWER_SECONDS = 100
 MOST_TRIES = 300
 PAUSE_SECONDS = 0.2
+# A call takes longer than a message: a host that is killed meanwhile answers nothing, and the caller calls another.
+MOST_CALL_TRIES = 10
+CALL_PAUSE_SECONDS = 2.0
+FATES = OK, ACCEPTED, OTHERWISE, UNANSWERED = "answered 200", "answered 202", "answered otherwise", "no answer"
+FATE_OF: Mapping[int, str] = {HTTPStatus.OK: OK, HTTPStatus.ACCEPTED: ACCEPTED}
 PROFILES = ("reregister", "compromised")
 # A message, one that was sent before once more, a call, several users in one message, several users in one call.
 KINDS, WEIGHTS = ("message", "again", "call", "family", "familyCall"), (68, 12, 10, 5, 5)
@@ -41,13 +47,17 @@ class Body:
 
 @dataclass
 class Books:
-    """What was accepted, as the senders know it: the keys of requests, and how many users a body for several names."""
+    """What was accepted, as the senders know it: the keys of requests, and how many users a body for several names.
+
+    `calls` says how each call ended, `unanswered_tries` how often one was left without an answer, to be repeated.
+    """
 
     accepted: set[str] = field(default_factory=set)
     families: Counter[str] = field(default_factory=Counter)
     sent: list[Body] = field(default_factory=list)
     messages: int = 0
-    calls: int = 0
+    calls: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(FATES, 0)))
+    unanswered_tries: int = 0
 
     @property
     def requests(self) -> int:
@@ -66,14 +76,22 @@ class Books:
 class Sender:
     """One who asks, again and again; `hosts` are those that answer now."""
 
-    def __init__(
-        self, books: Books, bus: Bus, hosts: Sequence[HostProcess], users: Sequence[str], chance: random.Random
+    def __init__(  # noqa: PLR0913 - what it asks, and whom
+        self,
+        books: Books,
+        bus: Bus,
+        hosts: Sequence[HostProcess],
+        users: Sequence[str],
+        chance: random.Random,
+        *,
+        call_pause_seconds: float = CALL_PAUSE_SECONDS,
     ) -> None:
         self._books = books
         self._bus = bus
         self._hosts = hosts
         self._users = users
         self._chance = chance
+        self._call_pause_seconds = call_pause_seconds
         self._client: ServiceBusClient | None = None
         self._link: ServiceBusSender | None = None
 
@@ -134,12 +152,34 @@ class Sender:
                 await asyncio.wait_for(client.close(), SEND_SECONDS)
 
     async def _post(self, body: Body) -> None:
-        """Post once: what has no 2xx was not accepted, as far as a caller knows."""
-        host = self._chance.choice(self._hosts)
+        """Call until there is an answer that is no failure: what has no 2xx was not accepted, as far as a caller knows.
+
+        The same id each time, so that it is one request however many hosts heard of it.
+        """
+        fate = UNANSWERED
+        for _ in range(MOST_CALL_TRIES):
+            status = await self._try_to_post(body)
+            if status is None:
+                self._books.unanswered_tries += 1
+            else:
+                fate = FATE_OF.get(status, OTHERWISE)
+                if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    break
+            await asyncio.sleep(self._call_pause_seconds)
+        self._books.calls[fate] += 1
+        if fate in {OK, ACCEPTED}:
+            self._books.note("functionKey", body)
+
+    async def _try_to_post(self, body: Body) -> int | None:
+        """Post to a host that is up, and return the status; None when there is no answer."""
+        living = [host for host in self._hosts if host.exit_code is None]
+        if not living:
+            return None
+        host = self._chance.choice(living)
         headers = {"x-functions-key": host.function_key}
-        with suppress(httpx.HTTPError):
+        try:
             async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as http:
                 answer = await http.post(f"{host.url}/api/resets", content=body.text, headers=headers)
-            self._books.calls += 1
-            if answer.is_success:
-                self._books.note("functionKey", body)
+        except httpx.HTTPError:
+            return None
+        return answer.status_code

@@ -1,19 +1,18 @@
-"""Counting, from outside: outcomes, dead letters, what is open, and users whom two hosts changed at once."""
+"""Counting, from outside: outcomes, dead letters, what is open, and users whom two deliveries worked on at once."""
 
-import itertools
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sandbox.bus import Bus
+from sandbox.soak.logs import Told
 from sandbox.soak.senders import Books
+from sandbox.soak.workers import find_works
 from sandbox.stage import AUDIT, OUTCOMES, REQUESTS
 from sandbox.tenant import Call
 
-# What a delivery reads of its user once it holds the claim, and never before: there its work on them begins.
-BEGIN = "transitiveMemberOf"
 SHOWN = 10
 
 
@@ -29,30 +28,33 @@ class Seen:
 
 @dataclass(frozen=True)
 class Tally:
-    """What counts in the end."""
+    """What counts in the end; `strays` are changes that no delivery can have made."""
 
     accepted: int
     seen: Seen
-    left_to_timer: frozenset[str]
-    overlaps: tuple[str, ...]
+    overlaps: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
     @property
     def lost(self) -> frozenset[str]:
-        """What was accepted and neither ended nor will."""
-        return self.seen.open - self.seen.waiting - self.left_to_timer
+        """What was accepted and has neither ended nor anything on the queue that leads to it."""
+        return self.seen.open - self.seen.waiting
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is lost, and no user had two workers at once."""
-        return not self.lost and not self.overlaps
+        """Whether everything came to its end, and no user had two workers at once, as far as each change has one."""
+        return not self.seen.open and not self.overlaps and not self.strays
 
 
 @dataclass(frozen=True)
 class Run:
-    """How it was."""
+    """How it was; `late_kills` were while what was accepted was worked off, `found` is how many the timer found."""
 
     kills: int
+    late_kills: int
     calls: int
+    changes: int
+    found: int
     seconds: float
 
 
@@ -66,9 +68,10 @@ def look(books: Books, bus: Bus) -> Seen:
     return Seen(Counter(ended.values()), frozenset(dead), still_open, waiting)
 
 
-def count(books: Books, seen: Seen, left_to_timer: frozenset[str], calls: Iterable[Call]) -> Tally:
-    """Count; `left_to_timer` is what the ledger knows although nothing on the queue leads to it."""
-    return Tally(books.requests, seen, left_to_timer, tuple(find_overlaps(calls)))
+def count(books: Books, seen: Seen, calls: Sequence[Call], told: Told) -> Tally:
+    """Count; `calls` are the tenant's, `told` is what the logs of all hosts tell of them."""
+    works = find_works(calls, told)
+    return Tally(books.requests, seen, tuple(works.overlaps), tuple(works.strays))
 
 
 def read_outcomes(bus: Bus) -> dict[str, str]:
@@ -94,55 +97,30 @@ def report(tally: Tally, books: Books, ran: Run, say: Callable[[str], None]) -> 
     """Say it as a table, and name what should not be."""
     lines: list[tuple[str, int]] = [
         ("messages sent, duplicates too", books.messages),
-        ("HTTP calls answered", books.calls),
+        *((f"HTTP calls, {fate}", books.calls[fate]) for fate in books.calls),
+        ("HTTP tries without an answer", books.unanswered_tries),
         ("hosts killed", ran.kills),
+        ("of them after all was sent", ran.late_kills),
         ("calls to Microsoft Graph", ran.calls),
+        ("of them changes of a user", ran.changes),
         ("accepted", tally.accepted),
         *((f"outcome {status}", number) for status, number in sorted(tally.seen.statuses.items())),
         ("dead letters", len(tally.seen.dead)),
-        ("waiting for their resume", len(tally.seen.waiting)),
-        ("left to the timer", len(tally.left_to_timer)),
+        ("found by the timer", ran.found),
+        ("not ended, but on the queue", len(tally.seen.waiting)),
         ("lost", len(tally.lost)),
         ("two workers on one user", len(tally.overlaps)),
+        ("changes that nobody made", len(tally.strays)),
         ("seconds", round(ran.seconds)),
     ]
     for name, number in lines:
         say(f"{name:32}{number:>8}")
-    for key in sorted(tally.lost)[:SHOWN]:
-        say(f"lost: {key}")
-    for overlap in tally.overlaps[:SHOWN]:
-        say(f"two workers: {overlap}")
+    _name("lost", tally.lost, say)
+    _name("not ended", tally.seen.waiting, say)
+    _name("two workers", tally.overlaps, say)
+    _name("nobody", tally.strays, say)
 
 
-@dataclass
-class _Work:
-    """What one host changed on one user, from the time it held the claim until it began anew."""
-
-    host: str
-    changes: list[float] = field(default_factory=list)
-
-
-def find_overlaps(calls: Iterable[Call]) -> Iterator[str]:
-    """Find users whom two hosts changed at once: from the first to the last change of one delivery."""
-    under_way: dict[tuple[str, str], _Work] = {}
-    works: defaultdict[str, list[_Work]] = defaultdict(list)
-    for call in calls:
-        user_id = _user_in(call.path)
-        if user_id is None or call.client_id is None:
-            continue
-        key = (user_id, call.client_id)
-        if BEGIN in call.path or key not in under_way:
-            under_way[key] = _Work(call.client_id)
-            works[user_id].append(under_way[key])
-        if call.effect:
-            under_way[key].changes.append(call.at.timestamp())
-    for user_id, several in works.items():
-        changed = sorted((work for work in several if work.changes), key=lambda work: work.changes[0])
-        for earlier, later in itertools.pairwise(changed):
-            if earlier.host != later.host and later.changes[0] < earlier.changes[-1]:
-                yield f"{user_id}: {earlier.host} and {later.host}"
-
-
-def _user_in(path: str) -> str | None:
-    parts = path.split("/users/", 1)
-    return parts[1][:36] if len(parts) > 1 else None
+def _name(what: str, those: AbstractSet[str] | Sequence[str], say: Callable[[str], None]) -> None:
+    for one in sorted(those)[:SHOWN]:
+        say(f"{what}: {one}")

@@ -2,10 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, MutableSequence
 
 from sandbox.bus import Bus
-from sandbox.host import HostProcess
+from sandbox.soak.scene import Scene
 from sandbox.stage import OUTCOMES, REQUESTS
 from sandbox.tenant import Fault, Tenant
 
@@ -24,7 +23,6 @@ TENANT_FAULTS = (
     Fault(method="DELETE", delay_seconds=2, when="after"),
     Fault(cut="after"),
 )
-TOKEN_FAULT = Fault(path="/msi/token", status=500)
 BUS_TROUBLES, WEIGHTS = ("lose", "refuse", "drop", "stop"), (4, 4, 2, 1)
 
 
@@ -50,18 +48,11 @@ async def disturb_bus(bus: Bus, chance: random.Random) -> None:
                 await _stop_for_a_while(bus)
 
 
-async def kill(
-    hosts: MutableSequence[HostProcess],
-    start: Callable[[], Awaitable[HostProcess]],
-    chance: random.Random,
-    every_seconds: float,
-) -> None:
-    """Kill one host after the other with SIGKILL, and start another in its place, until cancelled."""
+async def kill(scene: Scene, every_seconds: float) -> None:
+    """Kill one host after the other, until cancelled."""
     for _ in range(MOST):
         await asyncio.sleep(every_seconds)
-        place = chance.randrange(len(hosts))
-        await hosts[place].kill()
-        hosts[place] = await start()
+        await scene.kill_host()
 
 
 async def _stop_for_a_while(bus: Bus) -> None:
