@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared.documents import outcome_document
 from shared.errors import BusUnavailableError
-from shared.logs import correlation_id
+from shared.logs import next_trace_parent
 from shared.model import Outcome, RequestKey
 from shared.ports import RejectedCopy
 
@@ -72,7 +72,7 @@ class ServiceBus:
                 "caller": outcome.caller,
                 "status": outcome.status.value,
                 "profile": outcome.profile or "",
-                "Diagnostic-Id": correlation_id.get(),
+                "Diagnostic-Id": next_trace_parent(),
             },
         )
         await self._send(message, topic=self._outcome_topic)
@@ -93,7 +93,7 @@ class ServiceBus:
                 "sha256": hashlib.sha256(copy.body).hexdigest(),
                 "bytes": len(copy.body),
                 "cut": len(copy.body) > MAX_COPY_BYTES,
-                "Diagnostic-Id": correlation_id.get(),
+                "Diagnostic-Id": next_trace_parent(),
             },
         )
         await self._send(message, queue=self._rejected_queue)
@@ -149,7 +149,7 @@ def _resume(key: RequestKey, at: datetime) -> "ServiceBusMessage":
         content_type="application/json",
         message_id=_message_id("resume", str(key), at.isoformat()),
         correlation_id=_short(str(key)),
-        application_properties={"Diagnostic-Id": correlation_id.get()},
+        application_properties={"Diagnostic-Id": next_trace_parent()},
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import secrets
 import uuid
 from contextvars import ContextVar
 
@@ -36,7 +38,7 @@ FIELDS = frozenset(
     }
 )
 
-_TRACE_PARTS = 4  # version, trace id, parent id, flags
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 
 type Field = str | int | float | bool | None
 
@@ -66,5 +68,10 @@ def quiet_libraries() -> None:
 
 def correlate(trace_parent: str | None) -> None:
     """Let the lines of this invocation carry the trace id of its W3C `traceparent`; without one, an id of our own."""
-    parts = (trace_parent or "").split("-")
-    correlation_id.set(parts[1] if len(parts) == _TRACE_PARTS and parts[1].isalnum() else uuid.uuid4().hex)
+    found = _TRACE_PARENT.fullmatch(trace_parent or "")
+    correlation_id.set(found[1] if found else uuid.uuid4().hex)
+
+
+def next_trace_parent() -> str:
+    """Make the W3C `traceparent` of what this invocation sends, so that what receives it carries the same trace id."""
+    return f"00-{correlation_id.get() or uuid.uuid4().hex}-{secrets.token_hex(8)}-01"

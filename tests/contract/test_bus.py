@@ -4,6 +4,7 @@ import asyncio
 import gc
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -163,7 +164,7 @@ async def test_copy_when_rejected_then_whole_or_cut_with_the_hash_of_the_whole(b
         assert body_of(message) == body[:MAX_COPY_BYTES]
         assert (message.subject, message.correlation_id, message.time_to_live) == ("invalid", "INC-3177", TIME_TO_LIVE)
         properties = properties_of(message)
-        assert properties.pop("Diagnostic-Id") is not None
+        assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", str(properties.pop("Diagnostic-Id")))
         assert properties == {
             "reason": "invalid",
             "reasonText": "é" * MAX_REASON_CHARACTERS,

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.logs import FIELDS, LOGGER_NAME, NOISY, alert, correlate, correlation_id, log, quiet_libraries
+from shared.logs import (
+    FIELDS,
+    LOGGER_NAME,
+    NOISY,
+    alert,
+    correlate,
+    correlation_id,
+    log,
+    next_trace_parent,
+    quiet_libraries,
+)
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 TELLING = {"userprincipalname", "displayname", "reason", "text", "detail", "phone", "body", "token", "url", "message"}
@@ -102,6 +112,23 @@ def test_correlation_when_there_is_no_trace_then_it_is_an_id_of_our_own(trace_pa
     correlate(trace_parent)
     assert (len(first), first.isalnum()) == (32, True)
     assert correlation_id.get() != first
+
+
+def test_trace_parent_of_what_is_sent_then_whoever_receives_it_has_the_same_correlation() -> None:
+    """A resume's lines are found by the id of the request's; every message is a span of its own."""
+    correlate(f"00-{TRACE_ID}-b7ad6b7169203331-01")
+    sent = [next_trace_parent(), next_trace_parent()]
+    assert sent[0] != sent[1]
+    correlate(None)
+    correlate(sent[0])
+    assert correlation_id.get() == TRACE_ID
+
+
+def test_trace_parent_outside_an_invocation_then_it_is_one_all_the_same() -> None:
+    """A command has none."""
+    correlation_id.set("")
+    correlate(sent := next_trace_parent())
+    assert sent.split("-")[1] == correlation_id.get()
 
 
 async def test_correlation_when_invocations_run_at_once_then_each_keeps_its_own() -> None:
