@@ -32,21 +32,31 @@ def seen_at(accepted: AcceptedRequest, cooldown: timedelta) -> datetime:
     return min(accepted.request.observed_at, accepted.first_enqueued_at)
 
 
-def coverage_of(
-    outcome: Outcome, evidence: Evidence, scope: Scope, steps: Iterable[Step], looked_at: datetime
+def coverage_of(  # noqa: PLR0913 - what was asked for, what was done, and when
+    outcome: Outcome,
+    evidence: Evidence,
+    scope: Scope,
+    steps: tuple[Step, ...],
+    *,
+    looked_at: datetime,
+    began_at: datetime,
 ) -> Coverage:
-    """Say what a reset covers whose last verifying listing began at `looked_at`.
+    """Say what a reset covers whose last verifying listing began at `looked_at`, in a try that began at `began_at`.
+
+    A step that an earlier try had done was not done again: then only what was seen before it is covered.
 
     It took on every step of its profile. Only one that comes after the methods, and lets their owner in again, is not
     covered where it was not done: whoever asks again gets it. A method that came so late that the last look was the
     first to show it was never tried: it is not among those that are known to stay.
     """
     undone = {line.step for line in evidence.steps if line.result in _UNDONE or line.detail in OPEN_SKIPS}
+    asked = {str(step) for step in steps}
+    done = [line for line in evidence.steps if line.step in asked and line.result is StepResult.DONE]
     stayed = [line for line in evidence.methods if line.result not in _GONE and line.error != STILL_LISTED]
     return Coverage(
         RequestKey(outcome.caller, outcome.request_id),
         outcome.status,
-        looked_at,
+        min([looked_at, *(line.at for line in done if line.at < began_at)]),
         tuple(scope.removals.items()),
         scope.unknown_types,
         scope.selection,
@@ -56,14 +66,12 @@ def coverage_of(
     )
 
 
-def coverage_of_instead(outcome: Outcome, evidence: Evidence, steps: tuple[Step, ...], began_at: datetime) -> Coverage:
-    """Say what the steps cover that were taken instead of a reset, from `began_at` on.
-
-    What an earlier try of the same request had done was not done again, so it covers only what was seen before that.
-    """
-    asked = {str(step) for step in steps}
-    taken = [line.at for line in evidence.steps if line.step in asked]
-    return coverage_of(outcome, evidence, NOTHING, steps, min([began_at, *taken]))
+def coverage_of_instead(
+    outcome: Outcome, evidence: Evidence, steps: tuple[Step, ...], began_at: datetime
+) -> Coverage | None:
+    """Say what the steps cover that were taken instead of a reset, from `began_at` on; nothing where none was done."""
+    covers = coverage_of(outcome, evidence, NOTHING, steps, looked_at=began_at, began_at=began_at)
+    return covers if {str(step) for step in steps} - set(covers.undone) else None
 
 
 def find_covering(history: History, scope: Scope, steps: Iterable[Step]) -> Coverage | None:

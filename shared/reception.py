@@ -170,8 +170,11 @@ class Reception:
         except BusUnavailableError:
             log("resumeNotScheduled", logging.ERROR, requestId=rows[0].key.request_id, result=f"{len(rows)} requests")
             return
-        for batch in batched(rows, ROWS_AT_ONCE, strict=False):
-            await asyncio.gather(*(self.ledger.expect(row.key, at) for row in batch))
+        try:
+            for batch in batched(rows, ROWS_AT_ONCE, strict=False):
+                await asyncio.gather(*(self.ledger.expect(row.key, at) for row in batch))
+        except LedgerUnavailableError:  # it is accepted all the same; the sweep sends one resume more
+            log("resumeNotExpected", logging.WARNING, requestId=rows[0].key.request_id, result=f"{len(rows)} requests")
 
     async def _carry_out_inline(self, accepted: AcceptedRequest, resumed_at: datetime) -> Reply:
         """Wait for the outcome as long as a caller waits; the resume that is scheduled already does the rest."""

@@ -82,16 +82,14 @@ class Service:
     async def give_up(self, accepted: AcceptedRequest, code: str) -> Outcome:
         """End a request as failed, whose last obstacle was `code`; what has ended meanwhile keeps its outcome.
 
-        Raises ClaimHeldError while another worker is at it, and LedgerUnavailableError.
+        Raises Later while another worker is at it, or once it was asked for again, and LedgerUnavailableError.
         """
         profile = self.policy.profiles.get(accepted.request.profile)
-        accepted = await self.ledger.read(accepted.key) or accepted  # another worker may have begun it since
+        accepted = await self._read_again(accepted)
         if accepted.evidence is None:
-            return await self.ledger.write_outcome(
-                accepted.key, outcomes.failed(accepted, profile, code, self.clock.now())
-            )
+            return await self.ledger.write_outcome(accepted, outcomes.failed(accepted, profile, code, self.clock.now()))
         async with self.ledger.claim(accepted.evidence.user.id) as claim:
-            accepted = await self.ledger.read(accepted.key) or accepted
+            accepted = await self._read_again(accepted)
             if accepted.outcome:
                 return accepted.outcome
             outcome = outcomes.failed(accepted, profile, code, self.clock.now())
@@ -100,7 +98,14 @@ class Service:
 
     async def _end_as_invalid(self, accepted: AcceptedRequest, problem: Problem) -> Outcome:
         outcome = outcomes.invalid(accepted, (problem,), self.clock.now())
-        return await self.ledger.write_outcome(accepted.key, outcome)
+        return await self.ledger.write_outcome(accepted, outcome)
+
+    async def _read_again(self, accepted: AcceptedRequest) -> AcceptedRequest:
+        """Read what another worker may have made of it since; one that was asked for again is not to be given up."""
+        kept = await self.ledger.read(accepted.key) or accepted
+        if kept.run != accepted.run:
+            raise Later("rowChanged", self.clock.now(), counts=False)
+        return kept
 
     def _missing_profile(self, accepted: AcceptedRequest) -> Problem | None:
         """Say so where a new policy has come since; what has begun is ended under the claim only."""
@@ -199,8 +204,8 @@ class Service:
         reset = self._begin(accepted, claim, scope, deadline_at, evidence)
         verification = await reset.perform(plan)
         outcome = outcomes.carried_out(accepted, reset.evidence, approval.profile, verification, self.clock.now())
-        steps_asked, at = approval.profile.steps, verification.at
-        return Ending(outcome, coverage_of(outcome, reset.evidence, scope, steps_asked, at))
+        times = {"looked_at": verification.at, "began_at": fresh.started_at}
+        return Ending(outcome, coverage_of(outcome, reset.evidence, scope, approval.profile.steps, **times))
 
     async def _count_start(self, accepted: AcceptedRequest) -> None:
         """Count a reset that starts; over the caller's hourly limit it waits."""

@@ -47,7 +47,7 @@ _EXPECT = """
 """
 _SET_OUTCOME = """
     UPDATE requests SET outcome = ?, reported = 0
-    WHERE caller = ? AND request_id = ? AND outcome IS NULL AND evidence IS NULL
+    WHERE caller = ? AND request_id = ? AND run = ? AND outcome IS NULL AND evidence IS NULL
 """
 _SET_REPORTED = """
     UPDATE requests SET reported = reported OR run = ? WHERE caller = ? AND request_id = ? RETURNING attempts
@@ -137,16 +137,16 @@ class SqliteLedger:
         since = to_time_text(patient_since) if patient_since else None
         await self._update(_EXPECT, (to_time_text(at), since, key.caller, key.request_id))
 
-    async def write_outcome(self, key: RequestKey, outcome: Outcome) -> Outcome:
-        """Keep how a request without a claim ended, unless that is kept already; return what is."""
-        text = outcome_to_json(outcome)
+    async def write_outcome(self, accepted: AcceptedRequest, outcome: Outcome) -> Outcome:
+        """Keep how a run without a claim ended, unless that is kept already; return what is."""
+        text, key = outcome_to_json(outcome), (accepted.key.caller, accepted.key.request_id)
 
         def write_once(connection: Connection) -> str:
-            connection.execute(_SET_OUTCOME, (text, key.caller, key.request_id))
-            kept = _row(connection.execute(_SELECT_KEY, (key.caller, key.request_id)).fetchone()).outcome
-            if kept is None:
+            connection.execute(_SET_OUTCOME, (text, *key, accepted.run))
+            kept = _row(connection.execute(_SELECT_KEY, key).fetchone())
+            if kept.run != accepted.run or kept.outcome is None:
                 raise ClaimLostError
-            return kept
+            return kept.outcome
 
         return outcome_from_json(await self._database.write(write_once))
 

@@ -112,17 +112,18 @@ class TableLedger:
         row = await self._requests.change(key, lambda _: {"due_at": to_time_text(at)} | since)
         await self._tables.put(REQUESTS, open_row(key, row["run"], at))
 
-    async def write_outcome(self, key: RequestKey, outcome: Outcome) -> Outcome:
-        """Keep how a request without a claim ended, unless that is kept already; return what is."""
+    async def write_outcome(self, accepted: AcceptedRequest, outcome: Outcome) -> Outcome:
+        """Keep how a run without a claim ended, unless that is kept already; return what is."""
         text = outcome_to_json(outcome)
         for _ in range(TRIES):
-            found = await self._requests.get(key)
+            found = await self._requests.get(accepted.key)
             kept = await self._requests.compose(found.row)
+            if kept.run != accepted.run or (kept.evidence and not kept.outcome):
+                raise ClaimLostError
             if kept.outcome:
                 return kept.outcome
-            if kept.evidence:
-                raise ClaimLostError
-            if await self._tables.merge(REQUESTS, keys_of(key) | write_text("outcome", text), found.etag):
+            row = keys_of(accepted.key) | write_text("outcome", text)
+            if await self._tables.merge(REQUESTS, row, found.etag):
                 return outcome
         raise changing()
 

@@ -96,34 +96,35 @@ class TableClaims:
             self._etags.pop(holder, None)
 
     async def _end(self, user_id: UserId, holder: str, accepted: AcceptedRequest, changes: list[Change]) -> None:
-        if not self._is_bound(holder, accepted):
-            _, row, _ = changes[0]
-            await self._write_run(user_id, holder, accepted, row)
+        _, row, _ = changes[0]
+        await self._begin(user_id, holder, accepted, row)
         await self._write_under(user_id, holder, "delete", changes)
 
     async def _write_run(self, user_id: UserId, holder: str, accepted: AcceptedRequest, row: Row) -> None:
-        """Write what a run found, or how it ended, then let the request's row say where that is.
+        """Write what a run found."""
+        if not await self._begin(user_id, holder, accepted, row):
+            await self._write_under(user_id, holder, "replace", [("put", row, None)])
 
-        In that order, and before anything is changed: a row that names a user has something in that user's partition.
+    async def _begin(self, user_id: UserId, holder: str, accepted: AcceptedRequest, row: Row) -> bool:
+        """Let the request's row name the user, once for each holder and run; return whether `row` was written for it.
+
+        What a run found, or how it ended, is written before, and before anything is changed: a row that names a user
+        has something in that user's partition. What a try left there that never came so far is overwritten.
         """
-        await self._write_under(user_id, holder, "replace", [("put", row, None)])
-        if not self._is_bound(holder, accepted):
-            await self._bind(user_id, accepted)
-            self._bound.setdefault(holder, set()).add((accepted.key, accepted.run))
-
-    def _is_bound(self, holder: str, accepted: AcceptedRequest) -> bool:
-        return (accepted.key, accepted.run) in self._bound.get(holder, set())
-
-    async def _bind(self, user_id: UserId, accepted: AcceptedRequest) -> None:
-        """Let the request's row name the user; ClaimLostError where that run has ended, or means another user."""
-
-        def bind(request: Row) -> Row:
-            has_ended = read_text("outcome", request) is not None
-            if has_ended or request.get("user_id", user_id) != user_id or not is_same_run(request, run_name(accepted)):
-                raise ClaimLostError
-            return {"user_id": user_id}
-
-        await self._requests.change(accepted.key, bind)
+        begun = self._bound.setdefault(holder, set())
+        if (accepted.key, accepted.run) in begun:
+            return False
+        request = _check((await self._requests.get(accepted.key)).row, user_id, accepted)
+        is_first = "user_id" not in request
+        if is_first:
+            rows = {name: run_row(user_id, accepted, name) for name in run_keys(accepted.key)} | {row["RowKey"]: row}
+            await self._write_under(user_id, holder, "replace", [("put", each, None) for each in rows.values()])
+            bound = {"user_id": user_id}
+            await self._requests.change(accepted.key, lambda kept: _check(kept, user_id, accepted) and bound)
+        elif (await self._requests.compose(request)).outcome:
+            raise ClaimLostError
+        begun.add((accepted.key, accepted.run))
+        return is_first
 
     async def _write_under(self, user_id: UserId, holder: str, claim: str, changes: list[Change]) -> None:
         """Renew the claim, or delete it, together with `changes`; ClaimLostError where it is not `holder`'s.
@@ -148,8 +149,16 @@ class TableClaims:
         return found.etag
 
 
+def _check(request: Row, user_id: UserId, accepted: AcceptedRequest) -> Row:
+    """Return a request's row; raise ClaimLostError where that run has ended without a claim, or means another user."""
+    has_ended = read_text("outcome", request) is not None
+    if has_ended or request.get("user_id", user_id) != user_id or not is_same_run(request, run_name(accepted)):
+        raise ClaimLostError
+    return request
+
+
 async def _to_the_end[Result](work: Coroutine[None, None, Result]) -> Result:
-    """Let what was asked of the store end, however often whoever asked is cancelled: each call ends within seconds."""
+    """Let what was asked of the store end, however often whoever asked is cancelled: all of it is bounded in time."""
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -48,10 +48,7 @@ class TableRequests:
             runs = await self._runs_of(key, row)
             if all(is_same_run(run, row) for run in runs):
                 break
-            again = (await self.get(key)).row
-            if is_same_run(again, row):  # the others are what an earlier run left
-                break
-            row = again
+            row = (await self.get(key)).row  # it has begun anew between the two readings
         texts: Row = {name: read_text(name, row) for name in TEXTS}
         for run in runs:
             if is_same_run(run, row):

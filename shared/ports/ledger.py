@@ -29,7 +29,10 @@ class Claim(Protocol):
         ...
 
     async def end(self, accepted: AcceptedRequest, outcome: Outcome, coverage: Coverage | None) -> None:
-        """Keep how it ended, not reported yet, and what that covers, and give the claim back, in one step."""
+        """Keep how it ended, not reported yet, and what that covers, and give the claim back, in one step.
+
+        Where no evidence was written the outcome may be kept a step earlier: nothing was changed that could be covered.
+        """
         ...
 
 
@@ -69,10 +72,11 @@ class Ledger(Protocol):
         """
         ...
 
-    async def write_outcome(self, key: RequestKey, outcome: Outcome) -> Outcome:
-        """Keep how a request without a claim ended, not reported yet, unless that is kept already; return what is.
+    async def write_outcome(self, accepted: AcceptedRequest, outcome: Outcome) -> Outcome:
+        """Keep how a run without a claim ended, not reported yet, unless that is kept already; return what is.
 
-        Raises ClaimLostError where it has evidence: it has begun, and ends under a claim.
+        Raises ClaimLostError where it has evidence, for then it has begun, and ends under a claim; and where that run
+        is not the one now.
         """
         ...
 

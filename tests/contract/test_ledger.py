@@ -206,10 +206,10 @@ async def test_restart_again_after_the_next_outcome_is_the_third_run(ledger: Led
 async def test_restart_after_an_outcome_without_a_claim_hides_that_too(ledger: Ledger) -> None:
     """However it ended."""
     await ledger.accept(accepted())
-    await ledger.write_outcome(KEY, outcome(Status.INVALID))
+    await ledger.write_outcome(accepted(), outcome(Status.INVALID))
     restarted = await ledger.restart(asked_again(), await read(ledger, KEY))
     assert restarted == await ledger.read(KEY) == replace(asked_again(), run=2)
-    assert await ledger.write_outcome(KEY, outcome(Status.FAILED)) == outcome(Status.FAILED)
+    assert await ledger.write_outcome(restarted, outcome(Status.FAILED)) == outcome(Status.FAILED)
 
 
 # --- attempts, expectations -------------------------------------------------------------------------------------
@@ -255,8 +255,8 @@ async def test_write_outcome_keeps_the_first(ledger: Ledger) -> None:
     """What is kept already is returned, and another request is not touched."""
     await ledger.accept(accepted())
     await ledger.accept(accepted(OTHER))
-    assert await ledger.write_outcome(KEY, outcome(Status.INVALID)) == outcome(Status.INVALID)
-    assert await ledger.write_outcome(KEY, outcome(Status.FAILED)) == outcome(Status.INVALID)
+    assert await ledger.write_outcome(accepted(), outcome(Status.INVALID)) == outcome(Status.INVALID)
+    assert await ledger.write_outcome(accepted(), outcome(Status.FAILED)) == outcome(Status.INVALID)
     assert await ledger.read(KEY) == replace(accepted(), outcome=outcome(Status.INVALID))
     assert await ledger.read(OTHER) == accepted(OTHER)
 
@@ -265,7 +265,7 @@ async def test_write_outcome_by_many_at_once_keeps_one(store: LedgerStore, ledge
     """All are told the same, and that is kept."""
     await ledger.accept(accepted())
     statuses = [Status.INVALID, Status.REFUSED, Status.FAILED, Status.PARTIAL]
-    kept = await asyncio.gather(*(store.open().write_outcome(KEY, outcome(status)) for status in statuses))
+    kept = await asyncio.gather(*(store.open().write_outcome(accepted(), outcome(status)) for status in statuses))
     assert set(kept) == {(await read(ledger, KEY)).outcome}
 
 
@@ -273,7 +273,7 @@ async def test_write_outcome_keeps_what_was_kept_under_a_claim(ledger: Ledger) -
     """Where somebody gives up what has just ended, it has ended."""
     await ledger.accept(accepted())
     await end(ledger, accepted(), outcome())
-    assert await ledger.write_outcome(KEY, outcome(Status.FAILED)) == outcome()
+    assert await ledger.write_outcome(accepted(), outcome(Status.FAILED)) == outcome()
     assert (await read(ledger, KEY)).outcome == outcome()
 
 
@@ -282,14 +282,27 @@ async def test_write_outcome_of_what_has_begun_is_for_whoever_has_the_claim(ledg
     await ledger.accept(accepted())
     await write_evidence(ledger, accepted(), evidence())
     with pytest.raises(ClaimLostError):
-        await ledger.write_outcome(KEY, outcome(Status.INVALID))
+        await ledger.write_outcome(accepted(), outcome(Status.INVALID))
     assert await ledger.read(KEY) == replace(accepted(), evidence=evidence())
+
+
+async def test_write_outcome_of_an_earlier_run_is_not_kept(ledger: Ledger) -> None:
+    """A slow delivery judged the run before: the one that was asked for since has not ended by that."""
+    await ledger.accept(accepted())
+    await ledger.write_outcome(accepted(), outcome(Status.INVALID))
+    restarted = await ledger.restart(asked_again(), await read(ledger, KEY))
+    for _ in range(2):
+        with pytest.raises(ClaimLostError):
+            await ledger.write_outcome(accepted(), outcome(Status.FAILED))
+        assert await ledger.read(KEY) == restarted
+        await ledger.write_outcome(restarted, outcome())
+        restarted = replace(restarted, outcome=outcome())
 
 
 async def test_write_outcome_of_a_large_user_is_read_as_written(ledger: Ledger) -> None:
     """Here, too."""
     await ledger.accept(accepted())
-    await ledger.write_outcome(KEY, outcome(Status.FAILED, methods=200))
+    await ledger.write_outcome(accepted(), outcome(Status.FAILED, methods=200))
     assert (await read(ledger, KEY)).outcome == outcome(Status.FAILED, methods=200)
 
 
@@ -297,7 +310,7 @@ async def test_outcome_is_reported_once_it_is_marked_so(ledger: Ledger) -> None:
     """A second mark changes nothing; nothing else is touched."""
     await ledger.accept(accepted())
     await ledger.accept(accepted(OTHER))
-    await ledger.write_outcome(KEY, outcome(Status.FAILED))
+    await ledger.write_outcome(accepted(), outcome(Status.FAILED))
     assert await ledger.read(KEY) == replace(accepted(), outcome=outcome(Status.FAILED))
     for _ in range(2):
         await ledger.mark_reported(KEY, 1)
@@ -313,7 +326,7 @@ async def test_unfinished_returns_what_was_due_and_has_not_ended_or_was_not_repo
     keys = [key_of(f"r{number}") for number in range(6)]
     for number, key in enumerate(keys):
         await ledger.accept(accepted(key, due_at=START - number * HOUR))
-    await ledger.write_outcome(keys[1], outcome())
+    await ledger.write_outcome(accepted(keys[1]), outcome())
     await end(ledger, accepted(keys[2]), outcome())
     for ended in keys[3:5]:
         await end(ledger, accepted(ended), outcome())
@@ -361,7 +374,7 @@ async def test_unfinished_is_not_disturbed_by_a_second_acceptance(ledger: Ledger
         lambda ledger: ledger.expect(KEY, START),
         lambda ledger: write_evidence(ledger, accepted(), evidence()),
         lambda ledger: end(ledger, accepted(), outcome(), coverage()),
-        lambda ledger: ledger.write_outcome(KEY, outcome()),
+        lambda ledger: ledger.write_outcome(accepted(), outcome()),
         lambda ledger: ledger.mark_reported(KEY, 1),
     ],
     ids=["restart", "count_attempt", "expect", "write_evidence", "end", "write_outcome", "mark_reported"],
@@ -381,7 +394,7 @@ async def test_writing_under_an_unknown_key_is_refused(
 async def test_mark_reported_of_another_run_changes_nothing(ledger: Ledger) -> None:
     """What was asked for again since is told by its own report."""
     offered = await ledger.accept(accepted())
-    await ledger.write_outcome(KEY, outcome())
+    await ledger.write_outcome(accepted(), outcome())
     again = await ledger.restart(offered, offered)
     await ledger.mark_reported(KEY, offered.run)
     kept = await ledger.read(KEY)

@@ -430,7 +430,7 @@ async def test_what_is_written_of_a_run_that_ended_without_a_claim_is_not_kept(
 ) -> None:
     """Somebody gave it up before anything was found: nobody may begin to change the user."""
     await ledger.accept(accepted())
-    await ledger.write_outcome(KEY, outcome(Status.FAILED))
+    await ledger.write_outcome(accepted(), outcome(Status.FAILED))
     async with ledger.claim(USER_ID) as claim:
         with pytest.raises(ClaimLostError):
             await write(claim)
@@ -440,12 +440,28 @@ async def test_what_is_written_of_a_run_that_ended_without_a_claim_is_not_kept(
 
 
 @every_write
+async def test_what_is_written_of_a_run_that_ended_under_an_earlier_claim_is_not_kept(
+    ledger: Ledger, write: Callable[[Claim], Awaitable[object]]
+) -> None:
+    """The first end counts."""
+    await ledger.accept(accepted())
+    async with ledger.claim(USER_ID) as claim:
+        await claim.write_evidence(accepted(), evidence(3))
+        await claim.end(accepted(), outcome(), coverage())
+    async with ledger.claim(USER_ID) as claim:
+        with pytest.raises(ClaimLostError):
+            await write(claim)
+        assert await claim.read_coverages() == (coverage(),)
+    assert await ledger.read(KEY) == replace(accepted(), evidence=evidence(3), outcome=outcome())
+
+
+@every_write
 async def test_what_is_written_of_an_earlier_run_is_not_kept(
     ledger: Ledger, write: Callable[[Claim], Awaitable[object]]
 ) -> None:
     """Whoever was frozen while the request ended, and was asked for again, says nothing of the new run."""
     await ledger.accept(accepted())
-    await ledger.write_outcome(KEY, outcome(Status.FAILED))
+    await ledger.write_outcome(accepted(), outcome(Status.FAILED))
     again = accepted(fingerprint="f2", accepted_at=START + MINUTE)
     second = await ledger.restart(again, await read(ledger, KEY))
     async with ledger.claim(USER_ID) as claim:

@@ -193,7 +193,7 @@ async def test_purge_forgets_what_ended_and_was_reported_before_that(ledger: Led
     await accept_and_end(ledger, "young", START)
     await ledger.accept(accepted(key_of("under-way"), accepted_at=START - DAY))
     await ledger.accept(accepted(key_of("given-up"), accepted_at=START - DAY))
-    await ledger.write_outcome(key_of("given-up"), outcome(Status.FAILED))
+    await ledger.write_outcome(accepted(key_of("given-up")), outcome(Status.FAILED))
     await ledger.mark_reported(key_of("given-up"), 1)
     assert await ledger.purge(START, 100) == 2
     for gone in ("old", "given-up"):
@@ -284,7 +284,7 @@ CALLS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "restart": lambda ledger: ledger.restart(accepted(), accepted()),
     "count_attempt": lambda ledger: ledger.count_attempt(KEY),
     "expect": lambda ledger: ledger.expect(KEY, START),
-    "write_outcome": lambda ledger: ledger.write_outcome(KEY, outcome()),
+    "write_outcome": lambda ledger: ledger.write_outcome(accepted(), outcome()),
     "mark_reported": lambda ledger: ledger.mark_reported(KEY, 1),
     "unfinished": lambda ledger: ledger.unfinished(START, 100),
     "add_children": lambda ledger: ledger.add_children(KEY, (RequestId("a"),)),

@@ -911,6 +911,27 @@ async def test_call_of_which_not_all_was_accepted_is_503_and_what_was_goes_on(do
     assert [type(reply) for reply in replies] == [Finished, Pending]
 
 
+class Unexpecting(SqliteLedger):
+    """A ledger that is gone just when a resume has been sent."""
+
+    async def expect(self, key: RequestKey, at: datetime, *, patient_since: datetime | None = None) -> None:
+        """Say so of this very call."""
+        raise LedgerUnavailableError(f"{key} {at} {patient_since}")
+
+
+@pytest.mark.parametrize("whom", [{"user": DEVON}, {"users": [DEVON, OAKLEY]}], ids=["one", "several"])
+async def test_call_whose_resume_was_sent_is_accepted_although_the_ledger_was_not_told_when(
+    door: Door, whom: dict[str, Any]
+) -> None:
+    """A 503 would have its caller ask for the same again; the sweep sends one resume more."""
+    ledger = Unexpecting(door.stage.ledger_path, door.stage.clock)
+    web = replace(web_of(door), front=replace(door.reception(), ledger=ledger))
+    answer = await web.post_reset(HttpCall("POST", {}, json.dumps({"requestId": "INC-1", **whom}).encode()))
+    assert answer.status in {200, 202}
+    assert len(door.resumes()) == len(whom.get("users", [DEVON]))
+    await ledger.close()
+
+
 # --- Forgetting -------------------------------------------------------------------------------------------------
 
 

@@ -106,7 +106,7 @@ async def test_two_workers_on_one_row_do_it_once(stage: Stage) -> None:
             except ClaimHeldError:  # this clock waits for nobody, the other worker does
                 await asyncio.sleep(0.05)
             else:
-                await stage.ledger.write_outcome(row.key, outcome)
+                await stage.ledger.write_outcome(row, outcome)
                 return outcome
         raise AssertionError("the other worker never ended")
 
@@ -121,7 +121,7 @@ async def test_row_that_has_its_outcome_by_now_gives_that_one(stage: Stage) -> N
     playing = under(stage, policy_of("revokeSessions"))
     row = await accept(playing, BLAIR)
     outcome = await playing.handle(row)
-    await stage.ledger.write_outcome(row.key, outcome)
+    await stage.ledger.write_outcome(row, outcome)
     before = len(stage.changes())
     assert await playing.handle(row) == outcome
     assert len(stage.changes()) == before
@@ -458,3 +458,44 @@ async def test_default_that_cannot_be_changed_for_now_does_not_hold_up_the_reset
     stage.tenant.add_fault(Fault(method="PATCH", path="signInPreferences", status=501, times=None))
     outcome = await under(stage, policy_of("revokeSessions")).reset(oakley, profile="p", caller=NAMED)
     assert (outcome.status, lines_of(outcome)) == (Status.PARTIAL, {"phone": {"remaining"}})
+
+
+async def test_compromise_seen_after_a_step_of_an_earlier_try_is_not_covered_by_the_last_look(stage: Stage) -> None:
+    """The step is not repeated when the reset is put off, so what was seen since has it taken again."""
+    playing = under(stage, policy_of("confirmCompromised", "revokeSessions"))
+    begun_at = stage.clock.now()
+    stage.tenant.add_fault(Fault(method="DELETE", path="Methods", status=503, times=None))
+    row = await accept(playing, DEVON)
+    with pytest.raises(GraphError):
+        await playing.handle(row)
+    stage.tenant.clear_faults()
+    stage.clock.advance(1_800)
+    seen_at = stage.clock.now()
+    stage.clock.advance(1_800)
+    assert (await resume(playing, row)).status is Status.COMPLETED
+    before = await playing.reset(DEVON, profile="p", caller=NAMED, observed_at=begun_at)
+    since = await playing.reset(DEVON, profile="p", caller=NAMED, observed_at=seen_at)
+    assert (before.status, since.status) == (Status.COVERED, Status.COMPLETED)
+    assert [line.result for line in since.steps] == [StepResult.DONE] * 2
+
+
+# --- Asked for again meanwhile ----------------------------------------------------------------------------------
+
+
+async def test_request_that_was_asked_for_again_is_not_given_up_by_a_delivery_of_the_run_before(stage: Stage) -> None:
+    """Its own patience has only begun."""
+    playing = under(stage, policy_of("revokeSessions"))
+    first = await accept(playing, DEVON)
+    await stage.ledger.write_outcome(first, await playing.service.give_up(first, "x"))
+    again = request_for(DEVON, stage.clock.now(), profile="p", caller=NAMED)
+    second = await stage.ledger.restart(again, await kept(stage, first))
+    with pytest.raises(Later, match="rowChanged"):
+        await playing.service.give_up(first, "x")
+    assert await kept(stage, first) == second
+
+
+async def kept(stage: Stage, row: AcceptedRequest) -> AcceptedRequest:
+    """Read what the ledger has."""
+    found = await stage.ledger.read(row.key)
+    assert found
+    return found

@@ -70,7 +70,7 @@ def reset_of(
 ) -> Coverage:
     """Say what a reset covers that looked last just now."""
     outcome = an_outcome(request_id=RequestId(request_id))
-    return coverage_of(outcome, evidence or an_evidence(), scope, steps, NOW)
+    return coverage_of(outcome, evidence or an_evidence(), scope, tuple(steps), looked_at=NOW, began_at=NOW)
 
 
 def covers(coverage: Coverage, scope: Scope, steps: Iterable[Step] = ()) -> bool:
@@ -214,7 +214,8 @@ def test_coverage_when_made_then_it_names_the_reset_and_what_stayed() -> None:
     came_late = a_line("email", "e", MethodResult.REMAINING, STILL_LISTED)
     evidence = an_evidence(*lines, unlisted, came_late, steps=(a_step(REVOKE.name, StepResult.FAILED),))
     scope = make_scope(a_policy().profiles[COMPROMISED], Selection())
-    coverage = coverage_of(an_outcome(Status.PARTIAL, caller=FUNCTION_KEY), evidence, scope, (REVOKE, DISABLE), NOW)
+    outcome = an_outcome(Status.PARTIAL, caller=FUNCTION_KEY)
+    coverage = coverage_of(outcome, evidence, scope, (REVOKE, DISABLE), looked_at=NOW, began_at=NOW)
     assert coverage == Coverage(
         RequestKey(FUNCTION_KEY, RequestId("INC-3177")),
         Status.PARTIAL,
@@ -264,6 +265,7 @@ def test_coverage_of_steps_instead_when_made_then_it_covers_them_and_no_method(
     """It is told apart by its status, and names what could not be done."""
     evidence = an_evidence(steps=(a_step(DISABLE.name, StepResult.NOT_PERMITTED), a_step(REVOKE.name)))
     coverage = coverage_of_instead(an_outcome(Status.REFUSED), evidence, (DISABLE, REVOKE), NOW)
+    assert coverage
     assert (coverage.status, coverage.until, coverage.undone) == (Status.REFUSED, NOW, ("disableAccount",))
     assert (coverage.removals, coverage.unknown_types, coverage.stayed) == ((), False, ())
     assert covers(coverage, scope, asked) is covered
@@ -279,8 +281,35 @@ def test_coverage_of_steps_instead_when_a_try_before_did_some_then_it_covers_wha
     """They are not done again; what a reset had done, and is not among them, does not count."""
     earlier = replace(a_step(step.name), at=at)
     evidence = an_evidence(steps=(earlier, replace(a_step(REVOKE.name), at=NOW + SECOND)))
-    assert coverage_of_instead(an_outcome(Status.REFUSED), evidence, (DISABLE, REVOKE), NOW).until == until
-    assert coverage_of_instead(an_outcome(Status.REFUSED), an_evidence(), (), NOW).until == NOW
+    coverage = coverage_of_instead(an_outcome(Status.REFUSED), evidence, (DISABLE, REVOKE), NOW)
+    assert coverage
+    assert coverage.until == until
+
+
+def test_coverage_of_steps_instead_when_none_could_be_done_then_there_is_none() -> None:
+    """The next alert tries again: by then an operator may have granted what was missing."""
+    evidence = an_evidence(
+        steps=(a_step(DISABLE.name, StepResult.NOT_PERMITTED), a_step(REVOKE.name, StepResult.FAILED))
+    )
+    assert coverage_of_instead(an_outcome(Status.REFUSED), evidence, (DISABLE, REVOKE), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("step", "result", "at", "until"),
+    [
+        (DISABLE, StepResult.DONE, BEFORE, BEFORE),
+        (DISABLE, StepResult.DONE, NOW, NOW + SECOND),
+        (DISABLE, StepResult.SKIPPED, BEFORE, NOW + SECOND),
+        (PASS, StepResult.DONE, BEFORE, NOW + SECOND),
+    ],
+)
+def test_coverage_when_an_earlier_try_had_done_a_step_then_it_covers_what_was_seen_before_that(
+    step: Step, result: StepResult, at: datetime, until: datetime
+) -> None:
+    """A password that was set an hour ago does not cover what was seen since; what this try did, it does."""
+    evidence = an_evidence(steps=(replace(a_step(step.name, result), at=at),))
+    coverage = coverage_of(an_outcome(), evidence, NOTHING, (DISABLE, REVOKE), looked_at=NOW + SECOND, began_at=NOW)
+    assert coverage.until == until
 
 
 # --- What never may happen ---------------------------------------------------------------------------------------

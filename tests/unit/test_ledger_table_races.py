@@ -274,7 +274,7 @@ async def test_outcome_without_a_claim_while_somebody_begins_is_not_kept(
     await other.accept(accepted())
     come_between(store, rb"^(PATCH|PUT) /ledger/\w+Requests", lambda: write_evidence(other, accepted(), evidence()))
     with pytest.raises(ClaimLostError):
-        await ledger.write_outcome(KEY, outcome(Status.INVALID))
+        await ledger.write_outcome(accepted(), outcome(Status.INVALID))
     assert store.interrupted
     assert await other.read(KEY) == replace(accepted(), evidence=evidence())
 
@@ -284,7 +284,9 @@ async def test_beginning_while_the_request_is_given_up_changes_nothing(
 ) -> None:
     """Whoever would begin is told so before anything is changed, and the user is not covered by it."""
     await other.accept(accepted())
-    come_between(store, rb"^(PATCH|PUT) /ledger/\w+Requests", lambda: other.write_outcome(KEY, outcome(Status.FAILED)))
+    come_between(
+        store, rb"^(PATCH|PUT) /ledger/\w+Requests", lambda: other.write_outcome(accepted(), outcome(Status.FAILED))
+    )
     async with ledger.claim(USER_ID) as claim:
         with pytest.raises(ClaimLostError):
             await claim.end(accepted(), outcome(), coverage())

@@ -211,27 +211,58 @@ async def test_end_whose_answer_is_lost_has_ended(store: TableStore, ledger: Tab
             await claim.end(accepted(), outcome(Status.FAILED), None)
     kept = await ledger.accept(accepted())
     assert (kept.outcome, kept.reported) == (outcome(), False)
-    assert await ledger.write_outcome(KEY, outcome(Status.FAILED)) == outcome()
+    assert await ledger.write_outcome(accepted(), outcome(Status.FAILED)) == outcome()
     async with ledger.claim(USER_ID) as claim:
         assert await claim.read_coverages() == (coverage(),)
 
 
-@pytest.mark.parametrize("which", [TRANSACTION, rb"^(PUT|PATCH) /ledger/\w+Requests"], ids=["outcome", "binding"])
-async def test_end_without_evidence_whose_answer_is_lost_is_repeated(
-    store: TableStore, ledger: TableLedger, which: bytes
-) -> None:
-    """Nothing was changed for it: the claim is still ours, and the second call counts."""
+async def test_end_without_evidence_whose_answer_is_lost_is_repeated(store: TableStore, ledger: TableLedger) -> None:
+    """Nobody was told of it, and nothing was changed for it: the claim is still ours, and the second call counts."""
     await ledger.accept(accepted())
     async with ledger.claim(USER_ID) as claim:
-        store.proxy.lose_answer(which)
+        store.proxy.lose_answer(TRANSACTION)
         with pytest.raises(LedgerUnavailableError):
             await claim.end(accepted(), outcome(Status.REFUSED), None)
-        await claim.confirm()
+        assert await ledger.read(KEY) == accepted()
         await claim.end(accepted(), outcome(), coverage())
-    assert len(store.proxy.lost) == 1
     assert (await read(ledger, KEY)).outcome == outcome()
     async with ledger.claim(USER_ID) as claim:
         assert await claim.read_coverages() == (coverage(),)
+
+
+async def test_end_without_evidence_whose_last_answer_is_lost_has_ended(store: TableStore, ledger: TableLedger) -> None:
+    """The request names its user, who has its outcome: whoever reads it tells that."""
+    await ledger.accept(accepted())
+    async with ledger.claim(USER_ID) as claim:
+        store.proxy.lose_answer(rb"^(PUT|PATCH) /ledger/\w+Requests", ALL)
+        with pytest.raises(LedgerUnavailableError):
+            await claim.end(accepted(), outcome(Status.REFUSED), None)
+        store.proxy.heal()
+        with pytest.raises(ClaimLostError):
+            await claim.end(accepted(), outcome(), coverage())
+    assert await ledger.read(KEY) == replace(accepted(), outcome=outcome(Status.REFUSED))
+
+
+@pytest.mark.parametrize("ends_first", [False, True])
+async def test_what_a_try_left_that_was_cut_off_before_it_began_is_not_taken_for_the_next_ones(
+    store: TableStore, ledger: TableLedger, *, ends_first: bool
+) -> None:
+    """It was refused, under yesterday's policy say, and is carried out now; or the other way round."""
+    await ledger.accept(accepted())
+    store.proxy.lose_request(rb"^(PUT|PATCH) /ledger/\w+Requests", ALL)
+    with pytest.raises(LedgerUnavailableError):
+        await (
+            end(ledger, accepted(), outcome(Status.REFUSED))
+            if ends_first
+            else write_evidence(ledger, accepted(), evidence())
+        )
+    store.proxy.heal()
+    if ends_first:
+        await write_evidence(ledger, accepted(), evidence(1))
+        assert await ledger.read(KEY) == replace(accepted(), evidence=evidence(1))
+    else:
+        await end(ledger, accepted(), outcome(Status.REFUSED))
+        assert await ledger.read(KEY) == replace(accepted(), outcome=outcome(Status.REFUSED))
 
 
 async def test_end_that_is_lost_on_the_way_is_repeated_as_it_was(store: TableStore, ledger: TableLedger) -> None:
@@ -294,7 +325,7 @@ async def test_other_changes_whose_answers_are_lost_are_made_once(store: TableSt
     changes: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: ledger.add_children(KEY, (RequestId("a"), RequestId("b"))),
         lambda: ledger.expect(KEY, START + HOUR),
-        lambda: ledger.write_outcome(KEY, outcome()),
+        lambda: ledger.write_outcome(accepted(), outcome()),
         lambda: ledger.mark_reported(KEY, 1),
         lambda: ledger.change_control(lambda _: control),
         lambda: ledger.remember(USER_ID, Mark("m"), "text"),
@@ -427,7 +458,7 @@ async def test_row_that_others_change_all_the_time_is_given_up(store: TableStore
     store.proxy.before = interfere
     calls = (
         ledger.count_attempt(KEY),
-        ledger.write_outcome(KEY, outcome()),
+        ledger.write_outcome(accepted(), outcome()),
         ledger.mark_reported(KEY, 1),
         ledger.add_children(KEY, (RequestId("mine"),)),
         ledger.count_start(QUEUE, 1000, START),
