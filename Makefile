@@ -4,13 +4,14 @@ PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BICEP ?= bicep
 # What tests run against beside Python, each from a package-lock.json of its own.
 NODE := tests/azurite/node_modules/.ready tests/other_bus/node_modules/.ready
 # Only the bus and the policy are used, so that nobody has to name the ledger.
 REDRIVE = LEDGER_URL="$${LEDGER_URL:-sqlite:///unused}" MFA_RESET_POLICY="$${MFA_RESET_POLICY:-$$(cat infra/policy.json)}" $(BIN)/python -m shared.redrive
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test soak rejected redrive operate check format docs lock clean python
+.PHONY: help run serve test soak rejected redrive operate check format docs template lock clean python
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -49,6 +50,11 @@ format: $(READY) ## Format the code
 docs: $(READY) ## Write the documents that come from the code
 	@$(BIN)/python -m shared.permissions_page infra/policy.json >docs/.new
 	@mv docs/.new docs/permissions.md
+	@$(BIN)/python -m shared.grants_table >infra/.new
+	@mv infra/.new infra/catalogue.json
+
+template: ## Compile the template for the portal: make template BICEP=/path/to/bicep
+	@$(BICEP) build infra/azuredeploy.bicep --outfile infra/azuredeploy.json
 
 lock: $(READY) ## Pin the dependencies again, with hashes
 	$(BIN)/python -m pip --quiet install uv

@@ -1,0 +1,57 @@
+metadata description = 'The application that callers over HTTP ask a token for, with the roles that the app knows. It has no secret.'
+
+extension microsoftGraphV1
+
+@description('What the application is found by; it never changes.')
+param uniqueName string
+
+@description('What people see.')
+param displayName string
+
+@description('The roles that callers may hold.')
+var roles = [
+  {
+    value: 'MfaReset.Request'
+    displayName: 'Request resets'
+    description: 'Ask for resets, and look at the own ones.'
+  }
+  {
+    value: 'MfaReset.Read'
+    displayName: 'Read resets'
+    description: 'Look at every reset and at what the app is ready for.'
+  }
+  {
+    value: 'MfaReset.Operate'
+    displayName: 'Operate'
+    description: 'Look at every reset and at what the app is ready for, as whoever runs it.'
+  }
+]
+
+resource application 'Microsoft.Graph/applications@v1.0' = {
+  uniqueName: uniqueName
+  displayName: displayName
+  signInAudience: 'AzureADMyOrg'
+  identifierUris: ['api://${tenant().tenantId}/${uniqueName}']
+  api: { requestedAccessTokenVersion: 2 }
+  appRoles: [
+    for role in roles: {
+      id: guid(uniqueName, role.value)
+      value: role.value
+      displayName: role.displayName
+      description: role.description
+      allowedMemberTypes: ['Application', 'User']
+      isEnabled: true
+    }
+  ]
+}
+
+resource servicePrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
+  appId: application.appId
+  appRoleAssignmentRequired: true
+}
+
+@description('What callers ask a token for: the audience of their tokens.')
+output clientId string = application.appId
+
+@description('The same as an address, for callers who need one.')
+output identifierUri string = application.identifierUris[0]

@@ -1,0 +1,129 @@
+metadata description = 'The Service Bus: requests come in by a queue, rejected copies go to another, outcomes to a topic. No keys.'
+
+import { busNames } from '../types.bicep'
+
+@description('The region.')
+param location string
+
+@description('The name of the namespace.')
+@minLength(6)
+@maxLength(50)
+param name string
+
+@description('The tags of every resource.')
+param tags { *: string }
+
+@description('The names of its queues and of its topic.')
+param names busNames
+
+@description('The object id of the identity of the app.')
+param principalId string
+
+@description('Azure Service Bus Data Receiver.')
+var dataReceiver = '4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0'
+@description('Azure Service Bus Data Sender.')
+var dataSender = '69a216fc-b8fb-44d8-bc22-1f3c2cd27a39'
+
+@description('How long what nobody fetches is kept: outcomes and copies of rejected requests.')
+var kept = 'P14D'
+
+@description('The queues. None detects duplicates: the ledger does, and what is sent again on purpose must not be dropped.')
+var queues = [
+  {
+    name: names.requests
+    properties: {
+      lockDuration: 'PT5M'
+      maxDeliveryCount: 5
+      requiresDuplicateDetection: false
+    }
+  }
+  {
+    // A person looks at it, again and again: looking must not move what is there.
+    name: names.rejected
+    properties: {
+      defaultMessageTimeToLive: kept
+      lockDuration: 'PT5M'
+      maxDeliveryCount: 2000
+      requiresDuplicateDetection: false
+    }
+  }
+]
+
+@description('A role of the app on a queue.')
+@sealed()
+type grant = {
+  @description('The queue.')
+  queue: string
+
+  @description('The id of the role.')
+  role: string
+}
+
+@description('What the app may do: it sends resumes to itself.')
+var grants grant[] = [
+  { queue: names.requests, role: dataReceiver }
+  { queue: names.requests, role: dataSender }
+  { queue: names.rejected, role: dataSender }
+]
+
+resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
+  name: name
+  location: location
+  tags: tags
+  sku: { name: 'Standard', tier: 'Standard' }
+  properties: {
+    disableLocalAuth: true
+    minimumTlsVersion: '1.2'
+  }
+}
+
+resource queue 'Microsoft.ServiceBus/namespaces/queues@2026-01-01' = [
+  for each in queues: {
+    parent: namespace
+    name: each.name
+    properties: each.properties
+  }
+]
+
+resource topic 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = {
+  parent: namespace
+  name: names.outcomes
+  properties: {
+    defaultMessageTimeToLive: kept
+    requiresDuplicateDetection: false
+  }
+
+  resource audit 'subscriptions' = {
+    name: names.audit
+    properties: {
+      defaultMessageTimeToLive: kept
+      lockDuration: 'PT5M'
+      maxDeliveryCount: 10
+    }
+  }
+}
+
+resource onQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for each in grants: {
+    name: guid(queue[indexOf(map(queues, one => one.name), each.queue)].id, principalId, each.role)
+    scope: queue[indexOf(map(queues, one => one.name), each.queue)]
+    properties: {
+      principalId: principalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', each.role)
+    }
+  }
+]
+
+resource onTopic 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(topic.id, principalId, dataSender)
+  scope: topic
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', dataSender)
+  }
+}
+
+@description('The host of the namespace.')
+output host string = split(namespace.properties.serviceBusEndpoint, ['/', ':'])[3]

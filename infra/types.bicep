@@ -1,0 +1,73 @@
+metadata description = 'What the other files speak of: names, times and who is who.'
+
+@export()
+@description('The managed identity that the app runs as.')
+@sealed()
+type account = {
+  @description('Its resource id.')
+  id: string
+
+  @description('Its client id: what the app names when it asks for a token.')
+  clientId: string
+
+  @description('The object id of its service principal: what roles are assigned to.')
+  principalId: string
+}
+
+@export()
+@description('Somebody or something to whom a role is assigned.')
+@sealed()
+type principal = {
+  @description('The object id in Microsoft Entra ID.')
+  @minLength(36)
+  @maxLength(36)
+  id: string
+
+  @description('What it is; a wrong word here fails only when it is deployed.')
+  type: 'Group' | 'ServicePrincipal' | 'User'
+}
+
+@export()
+@description('The names of the queues and of the topic, in one place for the bus and for the app.')
+@sealed()
+type busNames = {
+  @description('The queue that requests come in by.')
+  requests: string
+
+  @description('The queue that copies of rejected requests go to.')
+  rejected: string
+
+  @description('The topic that every outcome is published on.')
+  outcomes: string
+
+  @description('The subscription of the topic that keeps every outcome.')
+  audit: string
+}
+
+@export()
+@description('Whether anything is changed: observe only says what would be done.')
+type mode = 'enforce' | 'observe'
+
+@export()
+@description('Which app roles of Microsoft Graph are granted: a narrow one for each type of method, or one for all.')
+type permissionSet = 'broad' | 'narrow'
+
+@export()
+@description('An app role of Microsoft Graph.')
+@sealed()
+type appRole = {
+  @description('Its name, as in the roles of a token.')
+  name: string
+
+  @description('Its id, the same in every tenant.')
+  id: string
+}
+
+@export()
+@description('The names that the app expects where it is told no others.')
+var defaultBusNames busNames = {
+  requests: 'mfa-reset-requests'
+  rejected: 'mfa-reset-rejected'
+  outcomes: 'mfa-reset-outcomes'
+  audit: 'audit'
+}

@@ -1,0 +1,28 @@
+"""One compiler a test process, and what it predicts of each variant, once."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.infra.compiler import Bicep, BicepMissingError
+from tests.infra.variants import Snapshots
+
+
+@pytest.fixture(scope="session")
+def bicep() -> Iterator[Bicep]:
+    """Start the compiler once a test process; where it is not installed, skip, but never where CI tests."""
+    with ExitStack() as stack:
+        compiler = Bicep()
+        try:
+            stack.enter_context(compiler)
+        except BicepMissingError as missing:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
+        yield compiler
+
+
+@pytest.fixture(scope="session")
+def snapshots(bicep: Bicep, tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    """Hand out snapshots of variants, each made once."""
+    return Snapshots(bicep, tmp_path_factory.mktemp("variants"))
