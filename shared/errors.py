@@ -181,3 +181,7 @@ class TokenError(GraphError):
 
 class UnreadableAnswerError(GraphError):
     """Microsoft Graph's answer is not of the documented form."""
+
+
+# After these a call may have taken effect; one that was throttled, in conflict or without a token certainly did not.
+UNCERTAIN = (UnavailableError, NoAnswerError, UnreadableAnswerError)

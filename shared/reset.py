@@ -10,20 +10,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.errors import (
+    UNCERTAIN,
     BadRequestError,
     ClaimLostError,
     ConflictError,
     GraphError,
     Later,
     LedgerUnavailableError,
-    NoAnswerError,
     NotFoundError,
     NotPermittedError,
     RefusedAsDefaultError,
     ThrottledError,
-    UnavailableError,
     UnlicensedError,
-    UnreadableAnswerError,
 )
 from shared.evidence import (
     INTERRUPTED,
@@ -64,8 +62,7 @@ DEFAULT_METHOD = "defaultMethod"
 
 _FINAL = (RefusedAsDefaultError, BadRequestError, UnlicensedError)
 _REFUSALS = (*_FINAL, ConflictError)
-_UNCERTAIN = (UnavailableError, NoAnswerError, UnreadableAnswerError)
-_CURABLE = (ThrottledError, ConflictError, *_UNCERTAIN)
+_CURABLE = (ThrottledError, ConflictError, *UNCERTAIN)
 _RESULTS = {Removal.DELETE: MethodResult.DELETED, Removal.DEACTIVATE: MethodResult.DEACTIVATED}
 _REVOKE = PlannedStep(Step(StepName.REVOKE_SESSIONS))
 
@@ -228,7 +225,7 @@ class Reset:
             result = None if error.after_uncertain or may_be_ours(line) else MethodResult.REMAINING
             why = DEFAULT_METHOD if isinstance(error, RefusedAsDefaultError) else error.code
             return replace(line, result=result, error=why), error
-        except _UNCERTAIN as error:
+        except UNCERTAIN as error:
             return replace(line, result=None, error=error.code), error
         return replace(line, result=done, error=None), None
 
@@ -238,7 +235,7 @@ class Reset:
             await self._before_a_change()
             try:
                 await self.directory.change_default_method(self.evidence.user.id, untried.pop(0))
-            except (*_REFUSALS, *_UNCERTAIN, NotFoundError, NotPermittedError) as error:
+            except (*_REFUSALS, *UNCERTAIN, NotFoundError, NotPermittedError) as error:
                 log("defaultNotChanged", userId=self.evidence.user.id, code=error.code)
             else:
                 return True

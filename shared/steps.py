@@ -11,14 +11,12 @@ from typing import assert_never
 
 from shared.catalogue import PASS
 from shared.errors import (
+    UNCERTAIN,
     BadRequestError,
     GraphError,
-    NoAnswerError,
     NotFoundError,
     NotPermittedError,
-    UnavailableError,
     UnlicensedError,
-    UnreadableAnswerError,
     VaultError,
 )
 from shared.logs import log
@@ -125,7 +123,7 @@ class StepTaker:
             await self.ledger.remember(user_id, DISABLED_BY_US, at)
         try:
             await self.directory.disable_account(user_id)
-        except (NoAnswerError, UnavailableError, UnreadableAnswerError):
+        except UNCERTAIN:
             raise
         except GraphError:
             if ours and await self._is_enabled(user_id):
@@ -168,7 +166,7 @@ class StepTaker:
         await self.ledger.remember(user_id, mark, "")
         try:
             made = await self.directory.create_pass(user_id)
-        except (NoAnswerError, UnavailableError, UnreadableAnswerError):
+        except UNCERTAIN:
             return StepResult.UNCONFIRMED, PASS_UNKNOWN
         except GraphError:  # certainly not made: it may be tried again
             await self.ledger.forget(user_id, mark)

@@ -10,13 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.errors import (
+    UNCERTAIN,
     GraphAnswer,
     GraphError,
     NoAnswerError,
     NotPermittedError,
     TokenError,
     UnauthenticatedError,
-    UnavailableError,
     UnreadableAnswerError,
 )
 from shared.graph.repeats import Patience, wait_before_repeat
@@ -34,8 +34,6 @@ type Build = Callable[["Requests"], "RequestInformation"]
 type Connect = Callable[[], "Connection"]
 
 MOST_PAGES = 1_000
-# After these a call may have taken effect; a try that was throttled, in conflict or without a token certainly did not.
-_UNCERTAIN = (UnavailableError, NoAnswerError, UnreadableAnswerError)
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class GraphClient:
             try:
                 return await self._try(call, len(failures) + 1)
             except GraphError as error:
-                error.after_uncertain = any(isinstance(failure, _UNCERTAIN) for failure in failures)
+                error.after_uncertain = any(isinstance(failure, UNCERTAIN) for failure in failures)
                 failures.append(error)
                 wait = wait_before_repeat(failures, changes=call.changes, once=call.once, jitter=self._jitter())
                 if wait is None or not patience.allows(wait):
