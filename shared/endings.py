@@ -87,7 +87,7 @@ class Endings:
         await self.ledger.expect(accepted.key, at, patient_since=at if isinstance(error, HeldBackError) else None)
 
     async def end_as_failed(self, accepted: AcceptedRequest, code: str, body: bytes | None = None) -> None:
-        """Give up, and tell everybody who is told; raise ClaimHeldError while another worker is at it."""
+        """Give up, and tell everybody who is told; raise Later where another worker is at it, or was since."""
         outcome = await self.give_up(accepted, code)
         await self.report(accepted, outcome, body or body_of(accepted))
 

@@ -88,6 +88,8 @@ class Reception:
             for item in items
             if isinstance(item, ResetRequest)
         ]
+        if len(items) > 1:  # nobody asks for the parent of one
+            await self._remember_families(offers)
         kept = await self._accept_all(offers, at_once=len(items) > 1)
         for ended in kept:
             if isinstance(ended, Outcome):
@@ -134,6 +136,7 @@ class Reception:
         items = read_body(call.body, self._envelope(parent_id, derive=False, idempotency_key=call.idempotency_key))
         now = self.clock.now()
         offers = [self._offer(item, call.caller, Source.HTTP, now) for item in items if isinstance(item, ResetRequest)]
+        await self._remember_families(offers)
         kept = await self._accept_all(offers, at_once=len(items) > 1)
         going_on = _going_on(kept)
         at = now + timedelta(seconds=SAFETY_RESUME_SECONDS if len(items) == 1 else 0)
@@ -210,12 +213,11 @@ class Reception:
         return AcceptedRequest(key, fingerprint(request), request, source, now, enqueued_at, due_at, now)
 
     async def _accept_all(self, offers: list[AcceptedRequest], *, at_once: bool) -> list[AcceptedRequest | Outcome]:
-        """Make each a row of the ledger; those whose id comes from their body's are remembered as its children first.
+        """Make each a row of the ledger.
 
         `at_once`: it was a body for several, whose requests are resumed at once, be there only one that is valid.
         """
         kept: list[AcceptedRequest | Outcome] = []
-        await self._remember_families(offers)
         if at_once:
             now = self.clock.now()
             offers = [replace(offered, due_at=min(offered.due_at, now)) for offered in offers]
@@ -224,6 +226,7 @@ class Reception:
         return kept
 
     async def _remember_families(self, offers: Iterable[AcceptedRequest]) -> None:
+        """Remember those whose id comes from their body's as its children, before they are there."""
         families: dict[RequestKey, list[RequestId]] = {}
         for key in (offered.key for offered in offers):
             if parent_id := parent_of(key.request_id):

@@ -204,8 +204,10 @@ class Service:
         reset = self._begin(accepted, claim, scope, deadline_at, evidence)
         verification = await reset.perform(plan)
         outcome = outcomes.carried_out(accepted, reset.evidence, approval.profile, verification, self.clock.now())
-        times = {"looked_at": verification.at, "began_at": fresh.started_at}
-        return Ending(outcome, coverage_of(outcome, reset.evidence, scope, approval.profile.steps, **times))
+        covers = coverage_of(
+            outcome, reset.evidence, scope, approval.profile.steps, looked_at=verification.at, began_at=fresh.started_at
+        )
+        return Ending(outcome, covers)
 
     async def _count_start(self, accepted: AcceptedRequest) -> None:
         """Count a reset that starts; over the caller's hourly limit it waits."""

@@ -96,7 +96,7 @@ class TableLedger:
             if not is_same_run(found.row, run_name(ended)):
                 return await self._requests.compose(found.row)
             await self._tables.put(REQUESTS, open_row(fresh.key, fresh.run, fresh.due_at))
-            # The last run's evidence and outcome stay with its user until they are purged.
+            # The last run's evidence and outcome stay with its user until they are overwritten or purged.
             if await self._tables.replace(REQUESTS, request_row(fresh), found.etag):
                 return fresh
         raise changing()

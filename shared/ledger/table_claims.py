@@ -111,6 +111,11 @@ class TableClaims:
         What a run found, or how it ended, is written before, and before anything is changed: a row that names a user
         has something in that user's partition. What a try left there that never came so far is overwritten.
         """
+
+        def bind(kept: Row) -> Row:
+            _check(kept, user_id, accepted)
+            return {"user_id": user_id}
+
         begun = self._bound.setdefault(holder, set())
         if (accepted.key, accepted.run) in begun:
             return False
@@ -119,12 +124,17 @@ class TableClaims:
         if is_first:
             rows = {name: run_row(user_id, accepted, name) for name in run_keys(accepted.key)} | {row["RowKey"]: row}
             await self._write_under(user_id, holder, "replace", [("put", each, None) for each in rows.values()])
-            bound = {"user_id": user_id}
-            await self._requests.change(accepted.key, lambda kept: _check(kept, user_id, accepted) and bound)
-        elif (await self._requests.compose(request)).outcome:
+            await self._requests.change(accepted.key, bind)
+        elif await self._has_ended(user_id, accepted):
             raise ClaimLostError
         begun.add((accepted.key, accepted.run))
         return is_first
+
+    async def _has_ended(self, user_id: UserId, accepted: AcceptedRequest) -> bool:
+        """Whether an outcome is kept of a run whose request names the user: then what is there is of that run."""
+        row_key, _ = run_keys(accepted.key)
+        found = await self._tables.get(USERS, user_id, row_key)
+        return found is not None and read_text("outcome", found.row) is not None
 
     async def _write_under(self, user_id: UserId, holder: str, claim: str, changes: list[Change]) -> None:
         """Renew the claim, or delete it, together with `changes`; ClaimLostError where it is not `holder`'s.
