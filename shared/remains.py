@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from shared.evidence import ALL_OF_ITS_TYPE
-from shared.model import Evidence, PlannedStep, Reason, StepLine
+from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED
+from shared.model import Evidence, MethodLine, PlannedStep, Reason, StepLine
 from shared.plan import (
     FEDERATED_PASSWORD,
     HOME_TENANT_PASSWORD,
@@ -50,8 +50,7 @@ def open_methods(evidence: Evidence) -> tuple[Reason, ...]:
     for line in evidence.methods:
         why = f": {line.error}" if line.result is MethodResult.NOT_PERMITTED and line.error else ""
         if line.result is None:
-            what = f"may still be there: {line.error}" if line.error else "was not reached"
-            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} {what}."))
+            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} {_unknown(line)}."))
         elif line.id == ALL_OF_ITS_TYPE:
             reasons.append(Reason("notPermitted", f"{line.type} could not be listed{why}."))
         elif line.result in _OPEN_METHOD:
@@ -60,6 +59,13 @@ def open_methods(evidence: Evidence) -> tuple[Reason, ...]:
         elif line.error == UNDATED:
             reasons.append(Reason("undatedKept", f"{line.type} {line.id} has no date of registration and was kept."))
     return tuple(reasons)
+
+
+def _unknown(line: MethodLine) -> str:
+    """Say what is known of a method whose removal has no result; words for a process that ended are the ledger's."""
+    if line.error is None:
+        return "was not reached"
+    return "may still be there" if line.error in {IN_FLIGHT, INTERRUPTED} else f"may still be there: {line.error}"
 
 
 def open_steps(evidence: Evidence) -> tuple[Reason, ...]:

@@ -54,7 +54,7 @@ param instanceMemoryMB 512 | 2048 | 4096
 @description('Whether callers over HTTP are known by tokens of Microsoft Entra ID.')
 var knowsCallers = !empty(callerApplicationId)
 
-@description('What the code reads: see docs of the settings.')
+@description('What the code reads, in shared/settings.py.')
 var ours = {
   AZURE_CLIENT_ID: runsAs.clientId
   AZURE_TENANT_ID: tenant().tenantId

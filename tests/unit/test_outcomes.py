@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.decide import Covered
-from shared.evidence import ALL_OF_ITS_TYPE, note
+from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED, note
 from shared.model import (
     Coverage,
     Evidence,
@@ -326,11 +326,16 @@ def test_outcome_of_a_failure_when_told_then_the_window_is_open_only_where_metho
 
 def test_outcome_of_a_failure_when_a_removal_got_no_answer_then_it_is_not_said_that_it_was_not_reached() -> None:
     """It may be gone, and it may not."""
-    evidence = an_evidence(a_line(error="serviceNotAvailable"), a_line("phone", "p"))
+    errors = ("serviceNotAvailable", IN_FLIGHT, INTERRUPTED, None)
+    evidence = an_evidence(*(a_line("phone", str(error), error=error) for error in errors))
     outcome = failed(an_accepted_request(evidence=evidence), None, "deadline", LATER)
     texts = [reason.text for reason in outcome.reasons if reason.code == "methodRemaining"]
-    assert ["may still be there: serviceNotAvailable" in text for text in texts] == [True, False]
-    assert ["was not reached" in text for text in texts] == [False, True]
+    assert texts == [
+        "phone serviceNotAvailable may still be there: serviceNotAvailable.",
+        "phone inFlight may still be there.",
+        "phone interrupted may still be there.",
+        "phone None was not reached.",
+    ]
 
 
 # --- Covered -----------------------------------------------------------------------------------------------------
