@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
+from tests.outside import stop
+
 HERE = Path(__file__).parent
 MAIN = HERE / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
 ACCOUNT = "ledger"
 START_SECONDS = 60
-STOP_SECONDS = 10
 TRIES = 5  # another process may take a free port before Azurite does
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 SUCCESS = "successfully started"
@@ -85,15 +86,7 @@ class Azurite:
         if self._process is None:
             return
         process, self._process = self._process, None
-        assert process.stdin
-        assert process.stdout
-        process.stdin.close()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_SECONDS)
-        process.stdout.close()
+        stop(process)
 
     def _start_on(self, port: int, said: list[str]) -> bool:
         assert self._directory

@@ -161,7 +161,6 @@ class TableStore:
         self.proxy = proxy
         self.prefix = f"t{uuid4().hex}"
         self._azurite = azurite
-        self.interrupted: list[bool] = []  # what a test that comes between two calls has done
         self._opened: list[TableLedger] = []
 
     @property

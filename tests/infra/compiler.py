@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.outside import stop
+
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"
 CALL_SECONDS = 60
 FIRST_CALL_SECONDS = 180  # it may have to fetch the Microsoft Graph extension first
-STOP_SECONDS = 10
 MAX_HEADER_BYTES = 4096
 MAX_OTHER_MESSAGES = 100  # what it may say between a call and its answer
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -100,15 +101,7 @@ class Bicep:
     ) -> None:
         process, self._process = self._process, None
         assert process
-        assert process.stdin
-        assert process.stdout
-        process.stdin.close()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_SECONDS)
-        process.stdout.close()
+        stop(process)
 
     def compile(self, path: Path) -> Compilation:
         """Compile and lint a `.bicep` or `.bicepparam` file; it may be a bad one."""

@@ -42,8 +42,13 @@ async def other(store: TableStore) -> TableLedger:
     return store.open_beside()
 
 
-def come_between(store: TableStore, pattern: bytes, work: Callable[[], Awaitable[object]], *, after: int = 0) -> None:
-    """Let `work` be done once, before a call in which the pattern is found, that is the first after `after` others."""
+def come_between(
+    store: TableStore, pattern: bytes, work: Callable[[], Awaitable[object]], *, after: int = 0
+) -> list[bool]:
+    """Let `work` be done once, before a call in which the pattern is found, that is the first after `after` others.
+
+    What is returned is empty until then.
+    """
     seen: list[bytes] = []
 
     async def interrupt(request: bytes) -> None:
@@ -55,7 +60,7 @@ def come_between(store: TableStore, pattern: bytes, work: Callable[[], Awaitable
 
     done: list[bool] = []
     store.proxy.before = interrupt
-    store.interrupted = done
+    return done
 
 
 async def ended_request(ledger: TableLedger, *, reported: bool = True) -> AcceptedRequest:
@@ -92,9 +97,9 @@ async def test_purge_while_the_request_is_asked_for_again_leaves_the_new_run(
 ) -> None:
     """It was found as old and reported, and is neither by the time it would be deleted."""
     ended = await ended_request(other)
-    come_between(store, rb"\nDELETE http\S+Requests", lambda: other.restart(AGAIN, ended))
+    came = come_between(store, rb"\nDELETE http\S+Requests", lambda: other.restart(AGAIN, ended))
     assert await ledger.purge(START + HOUR, 100) == 0
-    assert store.interrupted
+    assert came
     assert await other.read(KEY) == replace(AGAIN, run=2)
     assert await other.unfinished(START + 2 * HOUR, 100) == (KEY,)
 
@@ -109,9 +114,9 @@ async def test_purge_while_the_request_comes_again_as_a_new_one_leaves_what_that
         await other.accept(AGAIN)
         await write_evidence(other, AGAIN, evidence(1))
 
-    come_between(store, rb"\nDELETE http\S+Users", begin_anew)
+    came = come_between(store, rb"\nDELETE http\S+Users", begin_anew)
     assert await ledger.purge(START + HOUR, 100) == 1
-    assert store.interrupted
+    assert came
     assert await other.read(KEY) == replace(AGAIN, evidence=evidence(1))
 
 
@@ -159,9 +164,9 @@ async def test_report_while_the_request_is_asked_for_again_leaves_the_new_run_op
         await other.mark_reported(KEY, 1)
         assert (await other.restart(AGAIN, await read(other, KEY))).run == 2
 
-    come_between(store, pattern, report_and_restart)
+    came = come_between(store, pattern, report_and_restart)
     await ledger.mark_reported(KEY, 1)
-    assert store.interrupted
+    assert came
     assert await other.read(KEY) == replace(AGAIN, run=2)
     assert await other.unfinished(START + 2 * HOUR, 100) == (KEY,)
     assert await open_runs(store) == [2]
@@ -173,9 +178,9 @@ async def test_restart_while_the_last_run_is_reported_once_more_is_the_new_run(
 ) -> None:
     """What the second report writes must not keep the request from being asked for again, nor hide it."""
     ended = await ended_request(other)
-    come_between(store, rb"^(PATCH|PUT) /ledger/\w+Requests", lambda: other.mark_reported(KEY, 1), after=after)
+    came = come_between(store, rb"^(PATCH|PUT) /ledger/\w+Requests", lambda: other.mark_reported(KEY, 1), after=after)
     assert await ledger.restart(AGAIN, ended) == replace(AGAIN, run=2)
-    assert store.interrupted
+    assert came
     assert await open_runs(store) == [2]
 
 
@@ -184,9 +189,9 @@ async def test_restart_while_the_row_is_written_is_tried_again(
 ) -> None:
     """The run that ended is still the last one."""
     ended = await ended_request(other)
-    come_between(store, rb"^(PATCH|PUT) .*INC-3177", lambda: other.expect(KEY, START + HOUR))
+    came = come_between(store, rb"^(PATCH|PUT) .*INC-3177", lambda: other.expect(KEY, START + HOUR))
     assert await ledger.restart(AGAIN, ended) == replace(AGAIN, run=2)
-    assert store.interrupted
+    assert came
 
 
 async def test_restart_of_a_row_that_is_written_all_the_time_is_given_up(
@@ -212,9 +217,9 @@ async def test_accept_while_the_sweep_takes_an_old_trace_away_is_found_by_the_ne
     store.proxy.lose_request(rb'"PartitionKey": *"INC-3177"', times=2)
     with pytest.raises(LedgerUnavailableError):
         await ledger.accept(accepted())
-    come_between(store, rb"\nDELETE http\S+Requests", lambda: other.accept(accepted()))
+    came = come_between(store, rb"\nDELETE http\S+Requests", lambda: other.accept(accepted()))
     assert await ledger.unfinished(START + 2 * HOUR, 100) == ()
-    assert store.interrupted
+    assert came
     assert await other.unfinished(START + 2 * HOUR, 100) == (KEY,)
 
 
@@ -223,9 +228,11 @@ async def test_sweep_while_a_request_is_asked_for_again_leaves_the_new_run_open(
 ) -> None:
     """It has not replaced the last run yet, and is not taken for a trace of something that never came."""
     ended = await ended_request(other)
-    come_between(store, rb"^(PATCH|PUT) .*INC-3177", lambda: other.unfinished(START + HOUR + timedelta(minutes=5), 100))
+    came = come_between(
+        store, rb"^(PATCH|PUT) .*INC-3177", lambda: other.unfinished(START + HOUR + timedelta(minutes=5), 100)
+    )
     assert await ledger.restart(AGAIN, ended) == replace(AGAIN, run=2)
-    assert store.interrupted
+    assert came
     assert await open_runs(store) == [2]
 
 
@@ -243,9 +250,9 @@ async def test_read_while_the_request_is_asked_for_again_shows_one_run_or_the_ot
         second = await other.restart(AGAIN, ended)
         await write_evidence(other, second, evidence(1))
 
-    come_between(store, rb"^GET /ledger/\w+Users", begin_anew, after=after)
+    came = come_between(store, rb"^GET /ledger/\w+Users", begin_anew, after=after)
     assert await ledger.read(KEY) == replace(AGAIN, run=2, evidence=evidence(1))
-    assert store.interrupted
+    assert came
 
 
 async def test_read_of_a_request_that_is_asked_for_again_all_the_time_shows_what_was_there(
@@ -272,10 +279,12 @@ async def test_outcome_without_a_claim_while_somebody_begins_is_not_kept(
 ) -> None:
     """They have begun to change the user by then: that is how it ends."""
     await other.accept(accepted())
-    come_between(store, rb"^(PATCH|PUT) /ledger/\w+Requests", lambda: write_evidence(other, accepted(), evidence()))
+    came = come_between(
+        store, rb"^(PATCH|PUT) /ledger/\w+Requests", lambda: write_evidence(other, accepted(), evidence())
+    )
     with pytest.raises(ClaimLostError):
         await ledger.write_outcome(accepted(), outcome(Status.INVALID))
-    assert store.interrupted
+    assert came
     assert await other.read(KEY) == replace(accepted(), evidence=evidence())
 
 
@@ -284,14 +293,14 @@ async def test_beginning_while_the_request_is_given_up_changes_nothing(
 ) -> None:
     """Whoever would begin is told so before anything is changed, and the user is not covered by it."""
     await other.accept(accepted())
-    come_between(
+    came = come_between(
         store, rb"^(PATCH|PUT) /ledger/\w+Requests", lambda: other.write_outcome(accepted(), outcome(Status.FAILED))
     )
     async with ledger.claim(USER_ID) as claim:
         with pytest.raises(ClaimLostError):
             await claim.end(accepted(), outcome(), coverage())
         assert await claim.read_coverages() == ()
-    assert store.interrupted
+    assert came
     assert (await read(other, KEY)).outcome == outcome(Status.FAILED)
 
 
@@ -305,10 +314,10 @@ async def test_two_that_begin_at_once_about_different_users_are_one(
         async with other.claim(OTHER_USER_ID) as claim:
             await claim.write_evidence(accepted(), evidence(1))
 
-    come_between(store, rb"^(PATCH|PUT) /ledger/\w+Requests", begin_elsewhere)
+    came = come_between(store, rb"^(PATCH|PUT) /ledger/\w+Requests", begin_elsewhere)
     with pytest.raises(ClaimLostError):
         await write_evidence(ledger, accepted(), evidence(2))
-    assert store.interrupted
+    assert came
     assert await other.read(KEY) == replace(accepted(), evidence=evidence(1))
 
 

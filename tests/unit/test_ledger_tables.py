@@ -33,6 +33,7 @@ from tests.contract.ledger_values import (
     read,
     write_evidence,
 )
+from tests.outside import is_missing
 
 if TYPE_CHECKING:
     from shared.ledger.holding import HeldClaim
@@ -93,7 +94,7 @@ async def test_ledger_during_an_outage_is_unavailable_at_once_and_goes_on_after_
     """With what was kept before; a claim that was held counts on."""
     with_its_own = Azurite()
     if not with_its_own.is_installed:
-        pytest.skip("Azurite is missing")
+        is_missing("Azurite is missing")
     with with_its_own as azurite:
         async with Proxy(azurite.port) as proxy:
             store = TableStore(azurite, proxy)
