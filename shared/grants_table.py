@@ -13,8 +13,8 @@ from shared.permissions import APP_ROLES, FACT_NEEDS, LIST_EVERY_TYPE, STEP_NEED
 def grants_table() -> dict[str, object]:
     """Return the table: ids of roles by name, and names by what needs them, the narrowest that will do.
 
-    `broad` is the one role that makes those that it `covers` unneeded. A profile's facts and, where it removes methods,
-    the list of every type are read whatever it does; the same as `readiness` calls missing and advised.
+    `facts` are needed for every user and `listing` wherever methods are removed; all together it is what `readiness`
+    calls missing and advised. `broad` is the one role that makes those that it `covers` unneeded.
     """
     return {
         "roles": {role.name: role.id for role in APP_ROLES},
