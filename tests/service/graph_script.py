@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -32,13 +32,15 @@ USER: dict[str, Any] = {
     "onPremisesSecurityIdentifier": "S-1-5-21-1-2-3",
 }
 SETTLE_SECONDS = 0.2
+MEETING_SECONDS = 2
+MOMENT_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Reply:
     """What is answered; `cut`: the connection ends there instead; `hang`: nothing comes, until the server ends.
 
-    `delay_seconds` are real ones, for what is about several calls at once.
+    `meets`: it waits until so many calls have been open at once, and a moment for one more to come.
     """
 
     status: int = 200
@@ -46,7 +48,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
     hang: bool = False
-    delay_seconds: float = 0
+    meets: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class ScriptedGraph:
         self._open = 0
         self._script = script
         self._ended = asyncio.Event()
+        self._met = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         application = web.Application()
@@ -93,7 +96,8 @@ class ScriptedGraph:
         reply = self._reply(asked)
         self._open += 1
         self.most_at_once = max(self.most_at_once, self._open)
-        await asyncio.sleep(reply.delay_seconds)
+        if reply.meets:
+            await self._meet(reply.meets)
         if reply.hang:
             await self._ended.wait()
         self._open -= 1
@@ -103,6 +107,13 @@ class ScriptedGraph:
             return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
         text = None if reply.body is None else json.dumps(reply.body)
         return web.Response(status=reply.status, text=text, headers=reply.headers, content_type="application/json")
+
+    async def _meet(self, calls: int) -> None:
+        if self.most_at_once >= calls:
+            self._met.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._met.wait(), MEETING_SECONDS)
+        await asyncio.sleep(MOMENT_SECONDS)
 
     def _reply(self, asked: Asked) -> Reply:
         if isinstance(self._script, list):
