@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.infra.compiler import Bicep, BicepMissingError
-from tests.infra.variants import Snapshots
+from tests.infra.variants import VARIANTS, Snapshot, Snapshots
 from tests.outside import is_missing
 
 
@@ -26,3 +26,9 @@ def bicep() -> Iterator[Bicep]:
 def snapshots(bicep: Bicep, tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
     """Hand out snapshots of variants, each made once."""
     return Snapshots(bicep, tmp_path_factory.mktemp("variants"))
+
+
+@pytest.fixture(params=VARIANTS)
+def snapshot(request: pytest.FixtureRequest, snapshots: Snapshots) -> Snapshot:
+    """Take every variant in turn."""
+    return snapshots.of(request.param)

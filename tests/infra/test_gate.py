@@ -167,3 +167,16 @@ def test_rules_when_api_versions_are_looked_at_then_in_a_configuration_that_is_n
     assert read_rules(file).keys() == {RECENT}
     shipped, recent = (json.loads((INFRA / name).read_text()) for name in ("bicepconfig.json", file))
     assert recent["extensions"] == shipped["extensions"]
+
+
+@pytest.mark.parametrize(("version", "found"), [("2019-06-01", [RECENT]), ("2025-06-01", [])])
+def test_rules_when_an_api_version_is_old_then_that_configuration_finds_it(
+    bicep: Bicep, tmp_path: Path, version: str, found: list[str]
+) -> None:
+    """On a day of its own: what is recent today is not for ever."""
+    configuration = json.loads((INFRA / "recent-api-versions.json").read_text())
+    configuration["analyzers"]["core"]["rules"][RECENT]["test-today"] = "2026-11-24"
+    (tmp_path / "bicepconfig.json").write_text(json.dumps(configuration))
+    file = tmp_path / "tried.bicep"
+    file.write_text(SOUND.replace("2025-06-01", version))
+    assert [one.code for one in bicep.diagnose(file)] == found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.policy import parse_policy
+from shared.policy import Policy, parse_policy
 from shared.vocabulary import MethodType, StepName
 from tests.builders import APPLICATION, a_policy_document
 from tests.infra.compiler import INFRA, LOCATION, Bicep
@@ -17,7 +17,7 @@ BREAK_GLASS = "11111111-1111-4111-8111-111111111111"
 GROUP_ID = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 READER = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 ENTRY_OF_PORTAL = "azuredeploy"
-type Policy = dict[str, Any]
+type Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Variant:
     """What an operator chooses: parameters that differ from the example's, and a policy, by default the shipped one."""
 
     parameters: Mapping[str, object] = field(default_factory=dict)
-    policy: Policy | None = None
+    policy: Document | None = None
     entry: str = "main"
 
 
-def with_profile(methods: object = "none", *steps: str, **more: object) -> Policy:
+def with_profile(methods: object = "none", *steps: str, **more: object) -> Document:
     """Make a policy of one profile, which an application may ask for, with nothing done instead of it."""
     window = {} if methods == "none" else {"registrationWindow": "accepted"}
     instead = more.pop("instead", [])
@@ -46,7 +46,7 @@ def _with_argument(step: StepName) -> str:
     return f"{step}{arguments.get(step, '')}"
 
 
-POLICIES: dict[str, Policy] = {
+POLICIES: dict[str, Document] = {
     "none": with_profile("none", "revokeSessions"),
     "reregister": with_profile("reregister"),
     "all": with_profile("all"),
@@ -76,8 +76,9 @@ VARIANTS: dict[str, Variant] = {
     "portal-application": Variant(
         {"callerApplicationId": APPLICATION, "passReaders": READERS}, POLICIES["everything"], ENTRY_OF_PORTAL
     ),
-    **{name: Variant(policy=policy) for name, policy in POLICIES.items()},
-    **{f"{name}-broad": Variant({"graphPermissionSet": "broad"}, policy) for name, policy in POLICIES.items()},
+    "everything-broad": Variant({"graphPermissionSet": "broad"}, POLICIES["everything"]),
+    # A type of method changes nothing but what is granted, which `roles_by_policy` sees.
+    **{name: Variant(policy=policy) for name, policy in POLICIES.items() if not name.startswith("type-")},
 }
 
 
@@ -131,7 +132,25 @@ class Snapshots:
         return Snapshot(tuple(one for one in resources if one.get("condition", True)), resolve(made["outputs"]))
 
 
-def policy_in_force(snapshot: Snapshot) -> Any:  # noqa: ANN401 - the product's value, as `parse_policy` types it
+def roles_by_policy(bicep: Bicep, directory: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """Compute, all at once, the ids of app roles by name for each of POLICIES, narrow and broad."""
+    policies = os.path.relpath(INFRA / "policy.bicep", directory)
+    lines = [f"import {{ rolesFor }} from '{policies}'"]
+    for index, policy in enumerate(POLICIES.values()):
+        (directory / f"{index}.json").write_text(json.dumps(policy))
+        text = f"loadTextContent('{index}.json')"
+        lines += [f"output {set_}{index} array = rolesFor({text}, '{set_}')" for set_ in ("narrow", "broad")]
+    (directory / "roles.bicep").write_text("\n".join([*lines, ""]))
+    (directory / "roles.bicepparam").write_text("using 'roles.bicep'\n")
+    outputs = bicep.snapshot(directory / "roles.bicepparam", into_group=True)["outputs"]
+    return {
+        (name, set_): {role["name"]: role["id"] for role in outputs[f"{set_}{index}"]}
+        for index, name in enumerate(POLICIES)
+        for set_ in ("narrow", "broad")
+    }
+
+
+def policy_in_force(snapshot: Snapshot) -> Policy:
     """Read the policy that the app would read."""
     return parse_policy(snapshot.settings["MFA_RESET_POLICY"])
 

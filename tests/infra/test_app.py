@@ -1,0 +1,255 @@
+"""What the app and the bus are set to: settings, names, times, runtime."""
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from shared.errors import SettingsError
+from shared.settings import read_settings
+from tests.infra.compiler import ROOT, TENANT
+from tests.infra.expressions import CLIENT
+from tests.infra.variants import BREAK_GLASS, GROUP_ID, VARIANTS, Snapshot, Snapshots, policy_in_force
+
+pytestmark = pytest.mark.xdist_group("bicep")
+
+QUEUE = "Microsoft.ServiceBus/namespaces/queues"
+TOPIC = "Microsoft.ServiceBus/namespaces/topics"
+SITE = "Microsoft.Web/sites"
+# What the host reads; no trigger or binding wants storage queues.
+HOSTS = {
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__clientId",
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__tableServiceUri",
+    "ServiceBusConnection__credential",
+}
+# The connection string would win over the identity; the other is Azure's own word.
+NOT_OURS_TO_SET = {"ServiceBusConnection", "WEBSITE_AUTH_ENABLED"}
+# functions.md 5: Flex Consumption rejects or ignores them.
+FORBIDDEN = (
+    "FUNCTIONS_WORKER_RUNTIME",
+    "FUNCTIONS_EXTENSION_VERSION",
+    "WEBSITE_RUN_FROM_PACKAGE",
+    "WEBSITE_CONTENT",
+    "SCM_DO_BUILD_DURING_DEPLOYMENT",
+    "linuxFxVersion",
+    "ENABLE_ORYX_BUILD",
+    "FUNCTIONS_WORKER_PROCESS_COUNT",
+)
+
+
+class Recorder(Mapping[str, str]):
+    """An environment without anything, which notes what is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def settings_that_are_read() -> set[str]:
+    """Collect the names that the code asks for, and those that its triggers name in percent signs."""
+    recorder = Recorder()
+    with pytest.raises(SettingsError):
+        read_settings(recorder)
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse((ROOT / "function_app.py").read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return recorder.asked | {text.strip("%") for text in texts if text.startswith("%") and text.endswith("%")}
+
+
+def names_of(snapshot: Snapshot, type_: str) -> set[str]:
+    """Collect the names that the bus knows its queues or topics by."""
+    return {one["name"].partition("/")[2] for one in snapshot.of(type_)}
+
+
+# --- Settings ---------------------------------------------------------------------------------------------------
+
+
+def test_settings_when_collected_then_they_are_those_of_the_contract() -> None:
+    """So the recorder has seen them all."""
+    assert {"REQUEST_QUEUE", "LEDGER_URL", "MFA_RESET_POLICY", "GRAPH_URL", "KEY_VAULT_URL"} < settings_that_are_read()
+
+
+def test_settings_when_deployed_then_all_that_the_code_reads_and_no_others(snapshot: Snapshot) -> None:
+    """But for the host's."""
+    assert snapshot.settings.keys() == (settings_that_are_read() - NOT_OURS_TO_SET) | HOSTS
+
+
+def test_settings_when_deployed_then_what_flex_forbids_is_absent(snapshot: Snapshot) -> None:
+    """Neither among the settings nor in the configuration of the site, and settings stand in one place only."""
+    site = snapshot.one(SITE)["properties"]
+    for name in (*snapshot.settings, *site, *site.get("siteConfig", {})):
+        assert not name.casefold().startswith(tuple(word.casefold() for word in FORBIDDEN))
+    assert "appSettings" not in site.get("siteConfig", {})
+
+
+def test_settings_when_deployed_then_each_is_a_text(snapshot: Snapshot) -> None:
+    """The platform takes no others."""
+    assert all(isinstance(value, str) for value in snapshot.settings.values())
+
+
+def test_settings_when_deployed_then_the_app_starts_with_them(snapshot: Snapshot) -> None:
+    """With what Azure fills in, in the forms in which it does."""
+    settings = read_settings(snapshot.settings)
+    assert (settings.client_id, settings.service_bus_client_id, settings.tenant_id) == (CLIENT, CLIENT, TENANT)
+    assert settings.service_bus_namespace == "sb-some.servicebus.windows.net"
+    assert settings.service_bus_connection is None
+    assert settings.ledger_account == "https://stsome.table.core.windows.net"
+    assert settings.graph_url == "https://graph.microsoft.com"
+
+
+def test_settings_when_deployed_then_every_connection_names_the_identity(snapshot: Snapshot) -> None:
+    """It is user-assigned, so that the platform would not find it by itself."""
+    for connection in ("AzureWebJobsStorage", "ServiceBusConnection"):
+        assert snapshot.settings[f"{connection}__credential"] == "managedidentity"
+        assert snapshot.settings[f"{connection}__clientId"] == CLIENT
+    assert snapshot.settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"] == f"ClientId={CLIENT};Authorization=AAD"
+
+
+def test_policy_when_deployed_then_it_is_as_written_with_what_the_operator_is_asked(snapshots: Snapshots) -> None:
+    """The mode, and who is never touched besides those of the policy."""
+    default, observe = (policy_in_force(snapshots.of(name)) for name in ("default", "observe"))
+    assert (default.mode, observe.mode) == ("enforce", "observe")
+    assert default.never.users == observe.never.users == (BREAK_GLASS,)
+    assert (default.never.groups, observe.never.groups) == ((), (GROUP_ID,))
+    shipped = json.loads((ROOT / "infra" / "policy.json").read_text())
+    in_force = json.loads(snapshots.of("default").settings["MFA_RESET_POLICY"])
+    in_force["never"]["users"].remove(BREAK_GLASS)
+    assert in_force == shipped
+
+
+@pytest.mark.parametrize("name", [name for name, variant in VARIANTS.items() if variant.policy])
+def test_policy_when_it_is_another_then_nothing_of_it_is_lost(snapshots: Snapshots, name: str) -> None:
+    """Every profile, step and list arrives as it was written."""
+    in_force = json.loads(snapshots.of(name).settings["MFA_RESET_POLICY"])
+    written = VARIANTS[name].policy
+    assert written
+    own = {"mode", "never"}
+    assert {key: value for key, value in in_force.items() if key not in own} == {
+        key: value for key, value in written.items() if key not in own
+    }
+    assert in_force["never"] == {"users": [BREAK_GLASS], "groups": []}
+
+
+# --- Names and times --------------------------------------------------------------------------------------------
+
+
+def test_names_when_deployed_then_the_bus_and_the_app_and_the_defaults_agree(snapshot: Snapshot) -> None:
+    """The defaults, too: then an operator's commands need not name them."""
+    bare = {key: value for key, value in snapshot.settings.items() if not key.endswith(("_QUEUE", "_TOPIC"))}
+    assert read_settings(bare).request_queue == snapshot.settings["REQUEST_QUEUE"]
+    assert read_settings(bare).rejected_queue == snapshot.settings["REJECTED_QUEUE"]
+    assert read_settings(bare).outcome_topic == snapshot.settings["OUTCOME_TOPIC"]
+    assert names_of(snapshot, QUEUE) == {snapshot.settings["REQUEST_QUEUE"], snapshot.settings["REJECTED_QUEUE"]}
+    assert names_of(snapshot, TOPIC) == {snapshot.settings["OUTCOME_TOPIC"]}
+    assert names_of(snapshot, f"{TOPIC}/subscriptions") == {f"{snapshot.settings['OUTCOME_TOPIC']}/audit"}
+
+
+def test_requests_when_deployed_then_locks_and_deliveries_are_the_contracts(snapshot: Snapshot) -> None:
+    """No request expires, and none is dropped as a duplicate: the ledger knows better."""
+    queue = snapshot.one(QUEUE, "/mfa-reset-requests")["properties"]
+    assert (queue["lockDuration"], queue["maxDeliveryCount"]) == ("PT5M", 5)
+    assert "defaultMessageTimeToLive" not in queue
+    assert not queue.get("requiresDuplicateDetection", False)
+    assert not queue.get("requiresSession", False)
+    assert "autoDeleteOnIdle" not in queue
+
+
+def test_rejected_copies_and_outcomes_when_deployed_then_they_live_14_days(snapshot: Snapshot) -> None:
+    """And looking at rejected copies does not move them to the dead letters."""
+    rejected = snapshot.one(QUEUE, "/mfa-reset-rejected")["properties"]
+    assert (rejected["defaultMessageTimeToLive"], rejected["maxDeliveryCount"]) == ("P14D", 2000)
+    assert not rejected.get("requiresDuplicateDetection", False)
+    topic = snapshot.one(TOPIC)["properties"]
+    assert topic["defaultMessageTimeToLive"] == "P14D"
+    assert not topic.get("requiresDuplicateDetection", False)
+    assert snapshot.one(f"{TOPIC}/subscriptions", "/audit")["properties"]["defaultMessageTimeToLive"] == "P14D"
+
+
+def test_host_when_read_then_its_times_are_the_contracts() -> None:
+    """A lock is renewed for as long as a delivery may take."""
+    host = json.loads((ROOT / "host.json").read_text())
+    assert host["functionTimeout"] == "00:10:00"
+    assert host["extensions"]["serviceBus"]["maxAutoLockRenewalDuration"] == "00:10:00"
+
+
+# --- Runtime and transport --------------------------------------------------------------------------------------
+
+
+def test_app_when_deployed_then_plan_runtime_and_memory_are_flexs(snapshot: Snapshot) -> None:
+    """The compiler checks none of these words."""
+    plan, site = snapshot.one("Microsoft.Web/serverfarms"), snapshot.one(SITE)
+    assert (plan["sku"], plan["properties"]["reserved"]) == ({"name": "FC1", "tier": "FlexConsumption"}, True)
+    assert site["kind"] == "functionapp,linux"
+    assert site["properties"]["serverFarmId"] == plan["id"]
+    configuration = site["properties"]["functionAppConfig"]
+    assert configuration["runtime"] == {"name": "python", "version": "3.13"}
+    scale = configuration["scaleAndConcurrency"]
+    assert scale["instanceMemoryMB"] in {512, 2048, 4096}
+    assert 1 <= scale["maximumInstanceCount"] <= 1000
+
+
+def test_app_when_memory_and_instances_are_chosen_then_they_arrive(snapshots: Snapshots) -> None:
+    """And the defaults are other ones."""
+    small, default = (
+        snapshots.of(name).one(SITE)["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+        for name in ("small", "default")
+    )
+    assert small == {"instanceMemoryMB": 512, "maximumInstanceCount": 1}
+    assert small != default
+
+
+def test_app_when_deployed_then_its_package_lies_where_its_identity_may_read_it(snapshot: Snapshot) -> None:
+    """In a container that is deployed too."""
+    site = snapshot.one(SITE)
+    storage = site["properties"]["functionAppConfig"]["deployment"]["storage"]
+    container = snapshot.one("Microsoft.Storage/storageAccounts/blobServices/containers")["name"].rpartition("/")[2]
+    identity = snapshot.of("Microsoft.ManagedIdentity/userAssignedIdentities")[0]["id"]
+    assert storage["type"] == "blobContainer"
+    assert storage["value"] == f"https://stsome.blob.core.windows.net/{container}"
+    assert storage["authentication"] == {"type": "UserAssignedIdentity", "userAssignedIdentityResourceId": identity}
+    assert site["identity"] == {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}
+
+
+def test_transport_when_deployed_then_it_is_tls_1_2_everywhere(snapshot: Snapshot) -> None:
+    """Each resource has a spelling of its own, and takes any other in silence."""
+    storage = snapshot.one("Microsoft.Storage/storageAccounts")["properties"]
+    assert (storage["minimumTlsVersion"], storage["supportsHttpsTrafficOnly"]) == ("TLS1_2", True)
+    assert snapshot.one("Microsoft.ServiceBus/namespaces")["properties"]["minimumTlsVersion"] == "1.2"
+    site = snapshot.one(SITE)["properties"]
+    assert site["httpsOnly"] is True
+    assert (site["siteConfig"]["minTlsVersion"], site["siteConfig"]["scmMinTlsVersion"]) == ("1.2", "1.2")
+    assert site["siteConfig"]["ftpsState"] == "Disabled"
+
+
+def test_storage_when_deployed_then_nothing_in_it_is_public(snapshot: Snapshot) -> None:
+    """Nor reached from another tenant."""
+    storage = snapshot.one("Microsoft.Storage/storageAccounts")["properties"]
+    assert storage["allowBlobPublicAccess"] is False
+    assert storage["allowCrossTenantReplication"] is False
+    assert storage["defaultToOAuthAuthentication"] is True
+
+
+def test_tags_when_deployed_for_azd_then_it_finds_group_and_service(snapshots: Snapshots) -> None:
+    """By the names in azure.yaml and of the environment."""
+    snapshot = snapshots.of("default")
+    assert snapshot.one("Microsoft.Resources/resourceGroups")["tags"]["azd-env-name"] == "trial"
+    tagged: list[dict[str, Any]] = [one for one in snapshot.resources if "azd-service-name" in one.get("tags", {})]
+    assert [(one["type"], one["tags"]["azd-service-name"]) for one in tagged] == [(SITE, "app")]
+    assert tagged[0]["tags"]["azd-env-name"] == "trial"
