@@ -13,7 +13,8 @@ from shared.settings import read_settings
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]  # the wrong ones are answered 405 by us
 
 settings = read_settings()  # a problem in the settings stops the app here, every one named
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+# The host asks for a key besides a token wherever the level is FUNCTION (docs/decisions/0024).
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS if settings.tokens_let_in else func.AuthLevel.FUNCTION)
 
 
 @cache

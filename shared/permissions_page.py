@@ -95,11 +95,12 @@ _LOOK = f"""\
 ## What is granted, and from when it counts
 
 ```
-curl -H "x-functions-key: $KEY" https://<host of the app>/api/readiness
+curl -H "Authorization: Bearer $(az account get-access-token --resource <audience> --query accessToken --output tsv)" \\
+  https://<host of the app>/api/readiness
 ```
 
-Behind App Service Authentication the caller needs the app role `MfaReset.Read` or `MfaReset.Operate`. The answer is \
-200 whether the app is ready or not; watch `ready`.
+The caller needs the app role `MfaReset.Read` or `MfaReset.Operate`; without App Service Authentication a function key \
+in `x-functions-key` takes the token's place. The answer is 200 whether the app is ready or not; watch `ready`.
 
 - `missing`: grant these, or take out of the policy what needs them (`methodTypes`, `steps` and `facts` say what does).
 - `advised`: without these an outcome leaves a question open.

@@ -42,7 +42,13 @@ class Settings:
     client_id: str | None
     tenant_id: str | None
     require_entra_caller: bool
+    easy_auth_enabled: bool
     key_vault_url: str | None
+
+    @property
+    def tokens_let_in(self) -> bool:
+        """Whether App Service Authentication stands before the app, as it should: then no caller needs a key."""
+        return self.require_entra_caller and self.easy_auth_enabled
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,6 +78,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         "client_id": reader.read_guid("AZURE_CLIENT_ID"),
         "tenant_id": reader.read_guid("AZURE_TENANT_ID"),
         "require_entra_caller": reader.read_switch("REQUIRE_ENTRA_CALLER"),
+        # Azure's own word for whether App Service Authentication is on; any other word than this is no.
+        "easy_auth_enabled": reader.text("WEBSITE_AUTH_ENABLED").lower() == "true",
         "key_vault_url": reader.read_key_vault_url(policy),
     }
     if reader.problems or policy is None:

@@ -27,12 +27,39 @@ var roles = [
   }
 ]
 
+@description('What a person asks for who has one of the roles and signs in with Azure CLI.')
+var scope = {
+  id: guid(uniqueName, 'access')
+  value: 'access'
+}
+
+@description('The application id of Azure CLI, the same in every tenant. No other may ask in the name of a person.')
+var azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
+
 resource application 'Microsoft.Graph/applications@v1.0' = {
   uniqueName: uniqueName
   displayName: displayName
   signInAudience: 'AzureADMyOrg'
   identifierUris: ['api://${tenant().tenantId}/${uniqueName}']
-  api: { requestedAccessTokenVersion: 2 }
+  api: {
+    oauth2PermissionScopes: [
+      {
+        id: scope.id
+        value: scope.value
+        type: 'Admin'
+        adminConsentDisplayName: 'Call mfa-reset'
+        adminConsentDescription: 'Call mfa-reset in the name of the signed-in person, with the roles that the person has.'
+        isEnabled: true
+      }
+    ]
+    preAuthorizedApplications: [
+      {
+        appId: azureCli
+        delegatedPermissionIds: [scope.id]
+      }
+    ]
+    requestedAccessTokenVersion: 2
+  }
   appRoles: [
     for role in roles: {
       id: guid(uniqueName, role.value)

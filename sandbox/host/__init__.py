@@ -30,7 +30,7 @@ Where it is **not faithful**:
 - Service Bus connections are connection strings; an identity-based one is refused. AMQP timestamps in application
   properties arrive as milliseconds, where .NET has a date: the Python client cannot tell them from numbers.
 - No cold start, no scaling; a second instance is a second host, and nothing joins the two. `WEBSITE_*` and other
-  settings that Azure adds are absent.
+  settings that Azure adds are absent, but for `WEBSITE_AUTH_ENABLED`.
 - After 230 s the front end's answer is a 504 without a body. TLS ends nowhere: URLs are http.
 - Easy Auth signs nobody in: it strips or passes the principal's headers, and never answers 401 itself.
 - Log lines have the worker's shape, not Application Insights'; the categories are Azure's where `log_output` says so.

@@ -34,10 +34,11 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 class HostProcess:
     """A function app in a host process: ready when entered, dead when left, dead with the process that started it.
 
-    `environment` is the app's whole environment besides PATH and the like. Entering raises HostStartError with what
-    was logged when the app cannot be loaded. Host and app are one process, the leader of a group of its own: what the
-    app starts belongs to the group, is frozen and killed with it, and does not outlive it. `output` holds all that was
-    logged, over all starts; with `shows_invocations` each line of the app names its invocation.
+    `environment` is the app's whole environment besides PATH and the like, and WEBSITE_AUTH_ENABLED with `easy_auth`.
+    Entering raises HostStartError with what was logged when the app cannot be loaded. Host and app are one process,
+    the leader of a group of its own: what the app starts belongs to the group, is frozen and killed with it, and does
+    not outlive it. `output` holds all that was logged, over all starts; with `shows_invocations` each line of the app
+    names its invocation.
     """
 
     def __init__(  # noqa: PLR0913 - one for each thing that a test varies
@@ -237,6 +238,7 @@ class HostProcess:
             for name, value in os.environ.items()
             if name in INHERITED or name.startswith(("COVERAGE_", "COV_"))
         }
+        told_by_host = {"WEBSITE_AUTH_ENABLED": "True"} if self._easy_auth_key else {}
         self._process = await asyncio.create_subprocess_exec(
             *self._command(),
             # A pipe that is never written to: it ends with this process, and the host with it.
@@ -244,7 +246,7 @@ class HostProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=Path(__file__).parents[2],
-            env={**inherited, "PYTHONUNBUFFERED": "1", **self._environment},
+            env={**inherited, "PYTHONUNBUFFERED": "1", **told_by_host, **self._environment},
             limit=LONGEST_LINE,
             start_new_session=True,
         )

@@ -1,6 +1,7 @@
 """The function app as Azure runs it: loaded by the worker library, called over its routes and its queue."""
 
 import asyncio
+import base64
 import json
 import re
 import sqlite3
@@ -264,8 +265,8 @@ async def test_app_with_bad_settings_does_not_start_and_names_every_problem(stag
         assert name in str(raised.value)
 
 
-async def test_app_behind_easy_auth_asks_for_the_role(stage: Stage, tmp_path: Path) -> None:
-    """With REQUIRE_ENTRA_CALLER a key alone is not enough: the principal and its role are."""
+async def test_app_behind_easy_auth_asks_for_the_role_and_no_key(stage: Stage, tmp_path: Path) -> None:
+    """With REQUIRE_ENTRA_CALLER a key is neither enough nor needed: the principal and its role are."""
     caller = "aaaaaaaa-0000-4000-8000-00000000000a"
     policy = json.loads(stage.environment["MFA_RESET_POLICY"])
     policy["callers"][caller] = ["reregister"]
@@ -276,15 +277,30 @@ async def test_app_behind_easy_auth_asks_for_the_role(stage: Stage, tmp_path: Pa
     }
     body = {"user": "casey.romero@contoso.example", "dryRun": True}
     async with HostProcess(ROOT, environment, easy_auth=True) as host:
-        headers = {"x-functions-key": host.function_key}
-        async with httpx.AsyncClient(base_url=host.url, headers=headers, timeout=60) as client:
-            forged = await client.post("/api/resets", json=body, headers={"X-MS-CLIENT-PRINCIPAL": "e30="})
-            assert forged.status_code == 401
+        signed_in = dict(host.sign_in([("oid", caller), ("roles", "MfaReset.Request")]))
+        async with httpx.AsyncClient(base_url=host.url, timeout=60) as client:
+            for key in ({}, {"x-functions-key": host.function_key}):
+                forged = {name: value for name, value in signed_in.items() if name == "X-MS-CLIENT-PRINCIPAL"}
+                assert (await client.post("/api/resets", json=body, headers=forged | key)).status_code == 401
             without = await client.post("/api/resets", json=body, headers=dict(host.sign_in([("oid", caller)])))
             assert (without.status_code, without.json()["code"]) == (403, "roleMissing")
-            signed_in = dict(host.sign_in([("oid", caller), ("roles", "MfaReset.Request")]))
             answer = await client.post("/api/resets", json=body, headers=signed_in)
             assert (answer.status_code, answer.json()["caller"]) == (200, caller)
+
+
+async def test_app_without_the_easy_auth_that_it_counts_on_asks_for_a_key(stage: Stage, tmp_path: Path) -> None:
+    """Somebody has switched it off, and anybody could name themselves: health is all that is open."""
+    environment = stage.environment | {"REQUIRE_ENTRA_CALLER": "true", "LEDGER_URL": f"sqlite:///{tmp_path}/off.sqlite"}
+    claims = [{"typ": "oid", "val": "aaaaaaaa-0000-4000-8000-00000000000a"}, {"typ": "roles", "val": "MfaReset.Read"}]
+    forged = {"X-MS-CLIENT-PRINCIPAL": base64.b64encode(json.dumps({"claims": claims}).encode()).decode()}
+    async with (
+        HostProcess(ROOT, environment) as host,
+        httpx.AsyncClient(base_url=host.url, headers=forged, timeout=60) as client,
+    ):
+        for path in ("/api/readiness", "/api/resets/x"):
+            assert (await client.get(path)).status_code == 401
+        assert (await client.post("/api/resets", json={"user": "casey.romero@contoso.example"})).status_code == 401
+        assert (await client.get("/api/health")).status_code == 200
 
 
 async def test_readiness_with_a_key_says_what_the_identity_can_do(client: httpx.AsyncClient) -> None:
@@ -306,7 +322,7 @@ async def test_readiness_names_the_role_that_was_taken_away_to_a_reader_only(sta
     taken = {"UserAuthenticationMethod.ReadWrite.All", "UserAuthMethod-Phone.ReadWrite.All"}
     async with (
         HostProcess(ROOT, environment, easy_auth=True) as host,
-        httpx.AsyncClient(base_url=host.url, headers={"x-functions-key": host.function_key}, timeout=60) as client,
+        httpx.AsyncClient(base_url=host.url, timeout=60) as client,
     ):
 
         async def ask(*roles: str) -> httpx.Response:
@@ -362,8 +378,7 @@ async def test_app_takes_every_step_and_puts_the_pass_into_the_vault(stage: Stag
     }
     body = {"requestId": "UNLOCK-1", "user": "uma.vale@contoso.example", "profile": "unlock"}
     async with HostProcess(ROOT, environment, easy_auth=True) as host:
-        headers = {"x-functions-key": host.function_key}
-        headers |= dict(host.sign_in([("oid", caller), ("roles", "MfaReset.Request")]))
+        headers = dict(host.sign_in([("oid", caller), ("roles", "MfaReset.Request")]))
         async with httpx.AsyncClient(base_url=host.url, headers=headers, timeout=90) as client:
             answer = await client.post("/api/resets", json=body)
             again = await client.post("/api/resets", json=body)

@@ -26,6 +26,7 @@ BUS_SENDER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39"
 BUS_OWNER = "090c5cfd-751d-490a-894a-3ce6f1109419"
 METRICS_PUBLISHER = "3913510d-42f4-4e42-8a64-420c390055eb"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 
 # What the app's identity holds, whatever the policy, by where it holds it.
 APPS = {
@@ -248,3 +249,11 @@ def test_application_when_made_then_it_has_the_roles_that_the_app_knows_and_want
     assert application["api"]["requestedAccessTokenVersion"] == 2
     (principal,) = snapshot.of("Microsoft.Graph/servicePrincipals@v1.0")
     assert principal["properties"]["appRoleAssignmentRequired"] is True
+
+
+def test_application_when_a_person_calls_then_only_azure_cli_may_ask_in_their_name(snapshots: Snapshots) -> None:
+    """Another application needs an administrator's consent, and a person a role."""
+    api = snapshots.of("default").of("Microsoft.Graph/applications@v1.0")[0]["properties"]["api"]
+    (scope,) = api["oauth2PermissionScopes"]
+    assert (scope["type"], scope["isEnabled"]) == ("Admin", True)
+    assert api["preAuthorizedApplications"] == [{"appId": AZURE_CLI, "delegatedPermissionIds": [scope["id"]]}]

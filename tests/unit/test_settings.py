@@ -39,6 +39,26 @@ def test_settings_take_the_defaults_of_the_contract() -> None:
     assert (settings.client_id, settings.require_entra_caller) == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("required", "told", "tokens"),
+    [
+        ("true", "True", True),
+        ("true", "true", True),
+        ("true", "False", False),
+        ("true", "", False),
+        ("true", "1", False),
+        ("false", "True", False),
+        ("", "True", False),
+    ],
+)
+def test_settings_when_a_token_lets_in_then_it_is_asked_for_and_app_service_looks_at_it(
+    required: str, told: str, *, tokens: bool
+) -> None:
+    """Else the host goes on asking for a key."""
+    settings = read_settings(SOUND | {"REQUIRE_ENTRA_CALLER": required, "WEBSITE_AUTH_ENABLED": told})
+    assert settings.tokens_let_in is tokens
+
+
 MAKES_PASSES = {
     "profiles": {"p": {"methods": "none", "steps": ["temporaryAccessPass"]}},
     "callers": {"aaaaaaaa-0000-4000-8000-00000000000a": ["p"]},

@@ -1,6 +1,7 @@
 """Who may call."""
 
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,10 @@ APP = """
 @app.route("open", auth_level=func.AuthLevel.ANONYMOUS)
 async def open_to_all(req: func.HttpRequest) -> str:
     return json.dumps(dict(req.headers))
+
+@app.route("told", auth_level=func.AuthLevel.ANONYMOUS)
+async def told(req: func.HttpRequest) -> str:
+    return os.environ.get("WEBSITE_AUTH_ENABLED", "nothing")
 
 @app.route("keyed", auth_level=func.AuthLevel.FUNCTION)
 async def keyed(req: func.HttpRequest) -> str:
@@ -87,3 +92,10 @@ async def test_easy_auth_when_signed_in_then_the_principal_arrives(host: HostPro
     seen = (await get(host, "/open", headers)).json()
     assert seen["x-ms-client-principal"] == headers["X-MS-CLIENT-PRINCIPAL"]
     assert "x-sandbox-easy-auth" not in seen
+
+
+async def test_easy_auth_when_on_then_the_app_is_told_so(host: HostProcess, tmp_path: Path) -> None:
+    """By the variable that Azure sets, and not where it is off."""
+    assert (await get(host, "/told")).text == "True"
+    async with HostProcess(write_app(tmp_path, APP), {}) as another:
+        assert (await get(another, "/api/told")).text == "nothing"
