@@ -17,7 +17,10 @@ param principalId string
 @description('The container of the package of the app.')
 var packages = 'app-package'
 
-@description('What the app may do here: its host keeps leases and timers in blobs; it makes the tables of the ledger itself.')
+@description('The tables of the ledger, by the names that the code knows.')
+var tables = ['MfaResetControl', 'MfaResetRequests', 'MfaResetUsers']
+
+@description('What the app may do here: its host keeps leases and timers in blobs, and both keep rows in tables.')
 var roles = {
   storageBlobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
   storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
@@ -45,6 +48,16 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
     resource container 'containers' = {
       name: packages
     }
+  }
+
+  resource tableService 'tableServices' = {
+    name: 'default'
+
+    resource ledger 'tables' = [
+      for table in tables: {
+        name: table
+      }
+    ]
   }
 }
 

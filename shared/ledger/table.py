@@ -36,7 +36,7 @@ from shared.ledger.table_rows import (
     request_row,
     run_name,
 )
-from shared.ledger.tables import CONTROL, REQUESTS, USERS, Found, Row, Tables, keys, read_text, write_text
+from shared.ledger.tables import CONTROL, PREFIX, REQUESTS, USERS, Found, Row, Tables, keys, read_text, write_text
 from shared.logs import alert
 from shared.model import AcceptedRequest, Control, Outcome, RequestKey
 from shared.vocabulary import Caller, Mark, RequestId, UserId
@@ -58,7 +58,7 @@ class TableLedger:
         self,
         connect: "Callable[[], TableServiceClient]",
         *,
-        prefix: str = "MfaReset",
+        prefix: str = PREFIX,
         renew_every_seconds: float = RENEW_EVERY_SECONDS,
         claim_lasts: timedelta = CLAIM_LASTS,
     ) -> None:

@@ -17,6 +17,7 @@ from shared.errors import LedgerUnavailableError
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient, TableServiceClient
 
+PREFIX = "MfaReset"
 REQUESTS, USERS, CONTROL = "Requests", "Users", "Control"
 CALL_SECONDS = 8.0
 TRY_SECONDS = 4.0  # of a call that is repeated, so that both together take no longer

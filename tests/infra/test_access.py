@@ -59,6 +59,8 @@ NO_KEYS = {
     "Microsoft.ServiceBus/namespaces/topics/subscriptions",
     "Microsoft.Storage/storageAccounts/blobServices",
     "Microsoft.Storage/storageAccounts/blobServices/containers",
+    "Microsoft.Storage/storageAccounts/tableServices",
+    "Microsoft.Storage/storageAccounts/tableServices/tables",
     "Microsoft.Web/serverfarms",
     "Microsoft.Web/sites",
     "Microsoft.Web/sites/config",

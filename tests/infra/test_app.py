@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.errors import SettingsError
+from shared.ledger.tables import CONTROL, PREFIX, REQUESTS, USERS
 from shared.settings import read_settings
 from tests.infra.compiler import ROOT, TENANT
 from tests.infra.expressions import CLIENT
@@ -159,6 +160,14 @@ def test_names_when_deployed_then_the_bus_and_the_app_and_the_defaults_agree(sna
     assert names_of(snapshot, QUEUE) == {snapshot.settings["REQUEST_QUEUE"], snapshot.settings["REJECTED_QUEUE"]}
     assert names_of(snapshot, TOPIC) == {snapshot.settings["OUTCOME_TOPIC"]}
     assert names_of(snapshot, f"{TOPIC}/subscriptions") == {f"{snapshot.settings['OUTCOME_TOPIC']}/audit"}
+
+
+def test_tables_when_deployed_then_they_are_the_ledgers(snapshot: Snapshot) -> None:
+    """By the names that the code asks for, or it would make others."""
+    made = {
+        one["name"].rpartition("/")[2] for one in snapshot.of("Microsoft.Storage/storageAccounts/tableServices/tables")
+    }
+    assert made == {f"{PREFIX}{name}" for name in (CONTROL, REQUESTS, USERS)}
 
 
 def test_requests_when_deployed_then_locks_and_deliveries_are_the_contracts(snapshot: Snapshot) -> None:
