@@ -1,12 +1,23 @@
-"""Fixtures of more than one kind of test."""
+"""What concerns every kind of test: the order, how patient Hypothesis is, and fixtures."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.azurite import Azurite, AzuriteMissingError
 from tests.outside import is_missing
+
+# How long an example takes says how busy the machine is, with four at work on two cores.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes a minute and more, so that the end does not wait for it; the rest stays in its order."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -93,6 +94,7 @@ def find_leaks(values: Collection[str], texts: Iterable[tuple[str, str]]) -> lis
     ]
 
 
+@cache
 def _forms_of(value: str) -> set[str]:
     in_json = json.dumps(value)[1:-1]
     encoded = base64.b64encode(value.encode()).decode().rstrip("=")

@@ -22,7 +22,7 @@ from sandbox.stage import AUDIT, OUTCOMES, REJECTED, REQUESTS, ROOT, read_policy
 from sandbox.tenant import Call, Fault, Tenant
 from tests.azurite import Azurite
 
-pytestmark = pytest.mark.xdist_group("hosts")
+pytestmark = [pytest.mark.xdist_group("hosts"), pytest.mark.long]
 
 FIRST = "aaaaaaaa-0000-4000-8000-000000000001"  # the identities of the two, by which the tenant tells them apart
 SECOND = "aaaaaaaa-0000-4000-8000-000000000002"

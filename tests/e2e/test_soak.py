@@ -4,7 +4,7 @@ import pytest
 
 from sandbox.soak import Plan, run
 
-pytestmark = pytest.mark.xdist_group("soak")
+pytestmark = [pytest.mark.xdist_group("soak"), pytest.mark.long]
 
 # A host that is killed leaves claims of a minute: no soak can be much shorter than two minutes.
 SHORT = Plan(requests=60, users=20, hosts=2, seconds=12, drain_seconds=45, end_seconds=900, kill_seconds=2.5)

@@ -41,6 +41,9 @@ from tests.service.generated import (
 )
 from tests.service.stage import NEVER_RESET, Stage, under
 
+# Each rule is covered by a test of its own; these are about what comes together.
+pytestmark = [pytest.mark.long, pytest.mark.no_cover]
+
 REREGISTER = {"phone", "microsoftAuthenticator", "softwareOath", "hardwareOath"}
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 KEPT_ELSEWHERE = {"onPremisesPassword", "federatedPassword", "homeTenantPassword"}
@@ -680,7 +683,6 @@ def check_converged(first: Play, second: Play) -> None:
 # One tenant serves all examples of a test: starting its servers takes longer than a reset.
 any_case = settings(
     max_examples=130,
-    deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -12,6 +12,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
@@ -130,6 +131,8 @@ class Machine(Play):
 # --- The test ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
+@pytest.mark.no_cover  # the tests of each rule cover it; this one is about the order of things
 def test_machine_whatever_happens_ends_as_the_contract_says(tmp_path: Path) -> None:
     """Nothing is lost, told never or removed without a reason, in whatever order things come and go wrong."""
     more = os.environ.get("MFA_RESET_MACHINE_EXAMPLES")

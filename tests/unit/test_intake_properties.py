@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.intake import Envelope, Item, fingerprint, parse_resume, parse_stored_request_id, read_body
@@ -15,8 +15,6 @@ from shared.intake.moments import parse_moment
 from shared.model import InvalidItem, ResetRequest
 from shared.vocabulary import MethodType
 from tests.unit.intake_bodies import HTTP, NOW, OBJECT_ID, QUEUE, read
-
-_UNHURRIED = settings(deadline=None)  # a busy machine is no fault
 
 # --- Any body ---------------------------------------------------------------------------------------------------
 
@@ -109,7 +107,6 @@ def _check(items: tuple[Item, ...]) -> None:
             assert all(map(is_kept, item.selection.keep))
 
 
-@_UNHURRIED
 @given(st.binary(), _ENVELOPES)
 def test_read_body_of_any_bytes_returns_safe_items(body: bytes, envelope: Envelope) -> None:
     """No bytes make it raise, return nothing, or let through what cannot be shown."""
@@ -117,7 +114,6 @@ def test_read_body_of_any_bytes_returns_safe_items(body: bytes, envelope: Envelo
     parse_resume(body)
 
 
-@_UNHURRIED
 @given(_LIKELY, _ENVELOPES)
 def test_read_body_of_any_json_returns_safe_items(value: object, envelope: Envelope) -> None:
     """No JSON makes it raise, return nothing, or let through what cannot be shown."""
@@ -125,7 +121,6 @@ def test_read_body_of_any_json_returns_safe_items(value: object, envelope: Envel
     parse_resume(json.dumps(value).encode())
 
 
-@_UNHURRIED
 @given(_NEAR, _ENVELOPES)
 def test_read_body_of_almost_a_request_returns_safe_items(value: object, envelope: Envelope) -> None:
     """Each field may hold anything."""
@@ -197,7 +192,6 @@ def _only_request(items: tuple[Item, ...]) -> ResetRequest:
     return item
 
 
-@_UNHURRIED
 @given(_VALID)
 def test_read_body_of_a_valid_request_written_again_reads_the_same(value: dict[str, Any]) -> None:
     """A request survives being written and read, with its fingerprint."""
@@ -208,7 +202,6 @@ def test_read_body_of_a_valid_request_written_again_reads_the_same(value: dict[s
     _check((request,))
 
 
-@_UNHURRIED
 @given(_VALID)
 def test_read_body_of_a_valid_request_reads_what_it_says(value: dict[str, Any]) -> None:
     """What is said arrives, moments in UTC."""
@@ -221,7 +214,6 @@ def test_read_body_of_a_valid_request_reads_what_it_says(value: dict[str, Any]) 
     assert set(request.selection.keep) == set(value.get("keep", []))
 
 
-@_UNHURRIED
 @given(st.lists(_VALID | _NEAR, min_size=1, max_size=5))
 def test_read_body_of_an_array_reads_each_item_as_if_it_were_alone(values: list[dict[str, Any]]) -> None:
     """No item changes how another is read."""

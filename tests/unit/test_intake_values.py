@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.intake import fingerprint, parse_request_id, parse_stored_request_id, queue_parent_id
@@ -16,8 +16,6 @@ from shared.intake.text import is_spoilt, quote, remove_control_characters
 from shared.model import ReferenceKind, ResetRequest, Selection, UserReference
 from shared.vocabulary import MethodType, ProfileName, RequestId
 from tests.unit.intake_bodies import OBJECT_ID
-
-_UNHURRIED = settings(deadline=None)  # a busy machine is no fault
 
 _UPN, _SID, _ID = ReferenceKind.USER_PRINCIPAL_NAME, ReferenceKind.SECURITY_IDENTIFIER, ReferenceKind.OBJECT_ID
 
@@ -97,7 +95,6 @@ def test_parse_user_of_anything_else_is_none(text: str) -> None:
     assert parse_user(text) is None
 
 
-@_UNHURRIED
 @given(st.uuids())
 def test_decode_cloud_sid_of_an_encoded_object_id_gives_it_back(object_id: uuid.UUID) -> None:
     """Decoding is the inverse of how Entra makes a SID of an object id."""
@@ -105,7 +102,6 @@ def test_decode_cloud_sid_of_an_encoded_object_id_gives_it_back(object_id: uuid.
     assert decode_cloud_sid("S-1-12-1-" + "-".join(map(str, numbers))) == str(object_id)
 
 
-@_UNHURRIED
 @given(st.text(st.characters()) | st.from_regex(r"\A[sS]-1-(12-1|5-21)(-[0-9]{1,11}){3,5}\Z"))
 def test_parse_user_of_its_own_value_is_itself(text: str) -> None:
     """A normalised value is normal already, and no text makes it raise."""
@@ -221,7 +217,6 @@ def test_parse_moment_of_anything_else_is_none(text: str) -> None:
     assert parse_moment(text) is None
 
 
-@_UNHURRIED
 @given(st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)), st.integers(-1439, 1439))  # noqa: DTZ001 - hypothesis wants bounds without a zone
 def test_parse_moment_of_a_written_time_gives_it_back(naive: datetime, offset_minutes: int) -> None:
     """Reading is the inverse of writing, for any offset."""
@@ -269,7 +264,6 @@ def test_queue_parent_id_of_a_message_names_it(message_id: str | None, parent: s
     assert queue_parent_id(message_id, 7) == parent
 
 
-@_UNHURRIED
 @given(st.text(st.characters(), min_size=1), st.integers(0))
 def test_queue_parent_id_of_any_message_id_is_an_id_and_always_the_same(message_id: str, sequence_number: int) -> None:
     """Every message has an id in the grammar, and a redelivered one has the same."""

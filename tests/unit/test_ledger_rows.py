@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from shared.errors import LedgerUnavailableError
 from shared.ledger.rows import (
@@ -149,7 +149,6 @@ def evidence_with(change: Callable[[dict[str, object]], object]) -> RequestRow:
     return replace(FROZEN_ROW, evidence=json.dumps(evidence))
 
 
-@settings(deadline=None)  # the first one builds the readers
 @given(accepted_requests)
 def test_row_of_any_request_when_read_is_that_request(accepted: AcceptedRequest) -> None:
     """Nothing is lost, added or changed by being kept; and what compares equal is of the same types and offsets."""

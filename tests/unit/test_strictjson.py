@@ -4,12 +4,10 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.strictjson import MAX_DEPTH, Json, StrictJsonError, parse_json
-
-_UNHURRIED = settings(deadline=None)  # a busy machine is no fault
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -94,14 +92,12 @@ def test_parse_json_of_thousands_of_repeated_keys_answers_at_once() -> None:
         parse_json("{" + ",".join(f'"{key}":1' for key in keys) + "}")
 
 
-@_UNHURRIED
 @given(_VALUES)
 def test_parse_json_of_written_json_returns_what_was_written(value: Json) -> None:
     """Reading is the inverse of writing."""
     assert parse_json(json.dumps(value)) == value
 
 
-@_UNHURRIED
 @given(st.text(st.characters()) | st.text('[]{}"\\,:0123456789.eE+-ntfu \n'))
 def test_parse_json_of_any_text_returns_or_raises_its_own_error(text: str) -> None:
     """No text makes it raise anything else."""

@@ -16,7 +16,7 @@ from sandbox.bus import SENDING, Operation, State
 if TYPE_CHECKING:
     from tests.sandbox.bus.conftest import Line
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("bus")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("bus"), pytest.mark.long]
 
 
 async def test_send_when_refused_to_order_then_client_hears_the_condition(line: Line) -> None:

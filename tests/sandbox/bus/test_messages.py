@@ -24,7 +24,7 @@ from tests.sandbox.bus.conftest import receive
 if TYPE_CHECKING:
     from tests.sandbox.bus.conftest import Line, Opened
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("bus")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("bus"), pytest.mark.long]
 
 
 async def test_message_when_sent_then_arrives_with_its_properties(line: Line) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.sandbox.bus.conftest import Line, Opened
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("bus")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("bus"), pytest.mark.long]
 
 
 async def deliver(line: Line, body: str = "x") -> ServiceBusReceivedMessage:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.xdist_group("bus")
+@pytest.mark.long
 async def test_topic_when_published_to_then_each_subscription_has_its_copy(line: Line, opened: Opened) -> None:
     """A copy completed in one subscription stays in the other; a scheduled one comes at its time, to both."""
     (sender,) = await opened.open(line.client.get_topic_sender("OUTCOMES"))
@@ -63,6 +64,7 @@ async def hear_refusal(handler: ServiceBusSender | ServiceBusReceiver) -> Servic
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.xdist_group("bus")
+@pytest.mark.long
 async def test_link_when_the_entity_does_not_serve_it_then_refused(line: Line) -> None:
     """Unknown names are not found; nobody sends to subscriptions or dead letters or receives from topics."""
     client, name = line.client, line.name
