@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -88,3 +89,9 @@ def test_times_are_those_of_the_contract() -> None:
     assert (patience.ALERT_AFTER.total_seconds(), TIME_TO_LIVE.days) == (900, 14)
     assert (sweep.KEPT_FOR.days, reception.REPLAY_FOR.days) == (400, 1)
     assert (reset.MAX_ROUNDS, reset.SETTLE_SECONDS >= 5) == (3, True)
+
+
+@pytest.mark.xdist_group("groups")
+def test_groups_when_tests_are_handed_out_then_the_workers_know_them(request: pytest.FixtureRequest) -> None:
+    """Else the servers of a group start on every worker, and its tests get in each other's way."""
+    assert request.node.nodeid.endswith("@groups") is ("PYTEST_XDIST_WORKER" in os.environ)
