@@ -1,7 +1,7 @@
 metadata description = 'The running system in one resource group, for the portal. Without what only Microsoft Entra ID can give: see docs/operations.md.'
 
-import { effectivePolicy } from 'policy.bicep'
-import { defaultBusNames, mode as modes, principal } from 'types.bicep'
+import { effectivePolicy, rolesFor } from 'policy.bicep'
+import { appRole, defaultBusNames, mode as modes, objectId, principal, redundancy } from 'types.bicep'
 
 @description('The region. Flex Consumption has to be available there.')
 param location string = resourceGroup().location
@@ -11,10 +11,10 @@ param mode modes
 
 @description('The object ids of the users who are never touched: the break-glass accounts. At least one.')
 @minLength(1)
-param neverUsers string[]
+param neverUsers objectId[]
 
 @description('The object ids of groups whose members are never touched, besides those of the policy.')
-param neverGroups string[] = []
+param neverGroups objectId[] = []
 
 @description('The policy as JSON. Mode and never are added to it.')
 param policy string = loadTextContent('policy.json')
@@ -36,10 +36,16 @@ param maximumInstanceCount int = 40
 @description('The memory of an instance in megabytes.')
 param instanceMemoryMB 512 | 2048 | 4096 = 2048
 
+@description('How the storage account is kept, which holds the ledger.')
+param storageRedundancy redundancy = 'Standard_ZRS'
+
 @description('How many days logs are kept.')
 @minValue(30)
 @maxValue(730)
 param retentionInDays int = 90
+
+@description('The policy as it is to hold.')
+var policyInForce = effectivePolicy(policy, mode, neverUsers, neverGroups)
 
 @description('What the names end in that must be unique in the world.')
 var suffix = uniqueString(resourceGroup().id)
@@ -64,22 +70,39 @@ module system 'system.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     names: defaultBusNames
     passReaders: passReaders
-    policy: effectivePolicy(policy, mode, neverUsers, neverGroups)
+    policy: policyInForce
+    requireToken: !empty(callerApplicationId)
     retentionInDays: retentionInDays
     runsAs: identity.outputs.account
+    storageRedundancy: storageRedundancy
     suffix: suffix
     tags: tags
   }
 }
 
-@description('The name of the app, for the deployment of its code.')
-output appName string = system.outputs.appName
+@description('The name of the resource group.')
+output AZURE_RESOURCE_GROUP string = resourceGroup().name
+
+@description('The name of the app.')
+output MFA_RESET_APP string = system.outputs.appName
 
 @description('The address of the app.')
-output appUrl string = system.outputs.appUrl
+output MFA_RESET_URL string = system.outputs.appUrl
 
 @description('The host of the Service Bus namespace.')
-output busHost string = system.outputs.busHost
+output MFA_RESET_BUS string = system.outputs.busHost
 
-@description('The object id of the identity of the app: app roles are granted to it.')
-output identityPrincipalId string = identity.outputs.account.principalId
+@description('The address of the ledger: LEDGER_URL of the operator.')
+output MFA_RESET_LEDGER string = system.outputs.ledgerUrl
+
+@description('The workspace that logs go to.')
+output MFA_RESET_WORKSPACE string = system.outputs.workspaceId
+
+@description('Where Temporary Access Passes go; empty where no profile makes any.')
+output MFA_RESET_VAULT string = system.outputs.keyVaultUrl
+
+@description('The object id of the identity of the app: what is granted to it, and revoked from it.')
+output MFA_RESET_IDENTITY string = identity.outputs.account.principalId
+
+@description('The app roles of Microsoft Graph that the policy needs, with their ids: grant them to the identity.')
+output MFA_RESET_GRAPH_ROLES appRole[] = rolesFor(policyInForce, 'narrow')

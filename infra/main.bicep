@@ -3,7 +3,7 @@ metadata description = 'The running system, from nothing: for azd, or az deploym
 targetScope = 'subscription'
 
 import { effectivePolicy, rolesFor } from 'policy.bicep'
-import { appRole, defaultBusNames, mode as modes, permissionSet, principal } from 'types.bicep'
+import { appRole, defaultBusNames, mode as modes, objectId, permissionSet, principal, redundancy } from 'types.bicep'
 
 @description('What this installation is called; azd asks for it. The resource group has it in its name.')
 @minLength(1)
@@ -19,10 +19,10 @@ param mode modes
 
 @description('The object ids of the users who are never touched: the break-glass accounts. At least one.')
 @minLength(1)
-param neverUsers string[]
+param neverUsers objectId[]
 
 @description('The object ids of groups whose members are never touched, besides those of the policy.')
-param neverGroups string[] = []
+param neverGroups objectId[] = []
 
 @description('The policy as JSON. Mode and never are added to it.')
 param policy string = loadTextContent('policy.json')
@@ -50,6 +50,9 @@ param maximumInstanceCount int = 40
 @description('The memory of an instance in megabytes.')
 param instanceMemoryMB 512 | 2048 | 4096 = 2048
 
+@description('How the storage account is kept, which holds the ledger.')
+param storageRedundancy redundancy = 'Standard_ZRS'
+
 @description('How many days logs are kept.')
 @minValue(30)
 @maxValue(730)
@@ -59,7 +62,7 @@ param retentionInDays int = 90
 var policyInForce = effectivePolicy(policy, mode, neverUsers, neverGroups)
 
 @description('What the names end in that must be unique in the world.')
-var suffix = uniqueString(subscription().id, environmentName, location)
+var suffix = uniqueString(subscription().id, toLower(environmentName))
 
 @description('What azd finds the resources by.')
 var tags = { 'azd-env-name': environmentName }
@@ -98,8 +101,10 @@ module system 'system.bicep' = {
     names: defaultBusNames
     passReaders: passReaders
     policy: policyInForce
+    requireToken: createApplication
     retentionInDays: retentionInDays
     runsAs: identity.outputs.account
+    storageRedundancy: storageRedundancy
     suffix: suffix
     tags: tags
   }
@@ -111,6 +116,7 @@ module graphPermissions 'modules/graph-permissions.bicep' = if (grantGraphPermis
     principalId: identity.outputs.account.principalId
     roles: rolesFor(policyInForce, graphPermissionSet)
   }
+  dependsOn: [system] // by then the identity, new at the first deployment, is known everywhere
 }
 
 @description('The region.')
@@ -133,6 +139,12 @@ output MFA_RESET_AUDIENCE string = application.?outputs.identifierUri ?? ''
 
 @description('The host of the Service Bus namespace, for playbooks, and for ServiceBusConnection__fullyQualifiedNamespace.')
 output MFA_RESET_BUS string = system.outputs.busHost
+
+@description('The address of the ledger: LEDGER_URL of the operator.')
+output MFA_RESET_LEDGER string = system.outputs.ledgerUrl
+
+@description('The workspace that logs go to.')
+output MFA_RESET_WORKSPACE string = system.outputs.workspaceId
 
 @description('Where Temporary Access Passes go; empty where no profile makes any.')
 output MFA_RESET_VAULT string = system.outputs.keyVaultUrl

@@ -1,6 +1,6 @@
 metadata description = 'What runs, in one resource group, for an identity that is there already.'
 
-import { account, busNames, principal } from 'types.bicep'
+import { account, busNames, principal, redundancy } from 'types.bicep'
 import { makesPasses } from 'policy.bicep'
 
 @description('The region.')
@@ -14,7 +14,7 @@ param tags { *: string }
 @maxLength(13)
 param suffix string
 
-@description('Whom the app is.')
+@description('The managed identity of the app.')
 param runsAs account
 
 @description('The names of the queues and of the topic.')
@@ -23,7 +23,10 @@ param names busNames
 @description('The policy as JSON, as it is to hold.')
 param policy string
 
-@description('The client id of the application that callers over HTTP ask a token for; empty to let function keys do.')
+@description('Whether callers over HTTP need a token of Microsoft Entra ID; else function keys let them in.')
+param requireToken bool
+
+@description('The client id of the application that they ask a token for.')
 param callerApplicationId string
 
 @description('Who may read Temporary Access Passes.')
@@ -38,6 +41,9 @@ param maximumInstanceCount int
 @description('The memory of an instance in megabytes.')
 param instanceMemoryMB 512 | 2048 | 4096
 
+@description('How the storage account is kept.')
+param storageRedundancy redundancy
+
 @description('How many days logs are kept.')
 param retentionInDays int
 
@@ -49,6 +55,7 @@ module storage 'modules/storage.bicep' = {
     location: location
     name: 'stmfareset${suffix}'
     principalId: runsAs.principalId
+    redundancy: storageRedundancy
     tags: tags
   }
 }
@@ -80,6 +87,7 @@ module vault 'modules/vault.bicep' = if (hasVault) {
     principalId: runsAs.principalId
     readers: passReaders
     tags: tags
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -96,6 +104,7 @@ module app 'modules/app.bicep' = {
     names: names
     packagesUrl: storage.outputs.packagesUrl
     policy: policy
+    requireToken: requireToken
     runsAs: runsAs
     storageUrls: storage.outputs.urls
     tags: tags
@@ -114,6 +123,9 @@ output busHost string = bus.outputs.host
 
 @description('The address of the vault; empty where there is none.')
 output keyVaultUrl string = vault.?outputs.url ?? ''
+
+@description('The address of the ledger.')
+output ledgerUrl string = storage.outputs.urls.table
 
 @description('The workspace, for queries.')
 output workspaceId string = monitoring.outputs.workspaceId

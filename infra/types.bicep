@@ -15,13 +15,17 @@ type account = {
 }
 
 @export()
+@description('The object id of somebody or something in Microsoft Entra ID; not a name.')
+@minLength(36)
+@maxLength(36)
+type objectId = string
+
+@export()
 @description('Somebody or something to whom a role is assigned.')
 @sealed()
 type principal = {
-  @description('The object id in Microsoft Entra ID.')
-  @minLength(36)
-  @maxLength(36)
-  id: string
+  @description('Who it is.')
+  id: objectId
 
   @description('What it is; a wrong word here fails only when it is deployed.')
   type: 'Group' | 'ServicePrincipal' | 'User'
@@ -43,6 +47,10 @@ type busNames = {
   @description('The subscription of the topic that keeps every outcome.')
   audit: string
 }
+
+@export()
+@description('How storage is kept: in three zones, or in one place where a region has no zones.')
+type redundancy = 'Standard_LRS' | 'Standard_ZRS'
 
 @export()
 @description('Whether anything is changed: observe only says what would be done.')

@@ -13,7 +13,7 @@ param name string
 @description('The tags of every resource.')
 param tags { *: string }
 
-@description('Whom the app is.')
+@description('The managed identity of the app.')
 param runsAs account
 
 @description('The address of the container of its package.')
@@ -40,7 +40,10 @@ param graphUrl string
 @description('The address of the vault for Temporary Access Passes; empty where no policy makes any.')
 param keyVaultUrl string
 
-@description('The client id of the application that callers over HTTP ask a token for; empty to let function keys do.')
+@description('Whether callers over HTTP need a token of Microsoft Entra ID; else function keys let them in.')
+param requireToken bool
+
+@description('The client id of the application that they ask a token for.')
 param callerApplicationId string
 
 @description('How many instances there may be at once.')
@@ -50,9 +53,6 @@ param maximumInstanceCount int
 
 @description('The memory of an instance in megabytes.')
 param instanceMemoryMB 512 | 2048 | 4096
-
-@description('Whether callers over HTTP are known by tokens of Microsoft Entra ID.')
-var knowsCallers = !empty(callerApplicationId)
 
 @description('What the code reads, in shared/settings.py.')
 var ours = {
@@ -65,7 +65,7 @@ var ours = {
   OUTCOME_TOPIC: names.outcomes
   REJECTED_QUEUE: names.rejected
   REQUEST_QUEUE: names.requests
-  REQUIRE_ENTRA_CALLER: string(knowsCallers)
+  REQUIRE_ENTRA_CALLER: string(requireToken)
   ServiceBusConnection__clientId: runsAs.clientId
   ServiceBusConnection__fullyQualifiedNamespace: busHost
 }
@@ -133,41 +133,47 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     properties: union(ours, hosts)
   }
 
-  // Nobody deploys with a password.
+  // Nobody deploys with a password. One after the other: the platform takes one change of a site at a time.
   resource ftp 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
     properties: { allow: false }
+    dependsOn: [settings]
   }
 
   resource scm 'basicPublishingCredentialsPolicies' = {
     name: 'scm'
     properties: { allow: false }
+    dependsOn: [ftp]
   }
 
-  resource authentication 'config' = if (knowsCallers) {
+  // Always written: what a deployment leaves out stays as it was.
+  resource authentication 'config' = {
     name: 'authsettingsV2'
     properties: {
       globalValidation: {
         excludedPaths: ['/api/health'] // it tells nothing, and probes have no token
-        requireAuthentication: true
-        unauthenticatedClientAction: 'Return401'
+        requireAuthentication: requireToken
+        unauthenticatedClientAction: requireToken ? 'Return401' : 'AllowAnonymous'
       }
       httpSettings: { requireHttps: true }
       identityProviders: {
-        azureActiveDirectory: {
-          enabled: true
-          registration: {
-            clientId: callerApplicationId
-            openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
-          }
-          validation: {
-            allowedAudiences: [callerApplicationId]
-          }
-        }
+        azureActiveDirectory: requireToken
+          ? {
+              enabled: true
+              registration: {
+                clientId: callerApplicationId
+                openIdIssuer: uri(environment().authentication.loginEndpoint, '${tenant().tenantId}/v2.0')
+              }
+              validation: {
+                allowedAudiences: [callerApplicationId]
+              }
+            }
+          : { enabled: false }
       }
       login: { tokenStore: { enabled: false } }
-      platform: { enabled: true }
+      platform: { enabled: requireToken }
     }
+    dependsOn: [scm] // and so after the settings: no token lets in before they say so
   }
 }
 

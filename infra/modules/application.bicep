@@ -23,7 +23,7 @@ var roles = [
   {
     value: 'MfaReset.Operate'
     displayName: 'Operate'
-    description: 'Look at every reset and at what the app is ready for, as whoever runs it.'
+    description: 'The same as MfaReset.Read today; meant for whoever runs the app.'
   }
 ]
 
@@ -77,8 +77,8 @@ resource servicePrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
   appRoleAssignmentRequired: true
 }
 
-@description('What callers ask a token for: the audience of their tokens.')
+@description('The client id: the audience of the tokens of callers.')
 output clientId string = application.appId
 
-@description('The same as an address, for callers who need one.')
+@description('The identifier URI: what callers name when they ask for a token.')
 output identifierUri string = application.identifierUris[0]

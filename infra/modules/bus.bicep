@@ -27,13 +27,18 @@ var dataSender = '69a216fc-b8fb-44d8-bc22-1f3c2cd27a39'
 @description('How long what nobody fetches is kept: outcomes and copies of rejected requests.')
 var kept = 'P14D'
 
+@description('The largest size that Standard has: a full topic would refuse every outcome.')
+var size = 5120
+
 @description('The queues. None detects duplicates: the ledger does, and what is sent again on purpose must not be dropped.')
 var queues = [
   {
     name: names.requests
     properties: {
+      deadLetteringOnMessageExpiration: true // a sender may give a message an end; then it is not lost in silence
       lockDuration: 'PT5M'
       maxDeliveryCount: 5
+      maxSizeInMegabytes: size
       requiresDuplicateDetection: false
     }
   }
@@ -44,14 +49,18 @@ var queues = [
       defaultMessageTimeToLive: kept
       lockDuration: 'PT5M'
       maxDeliveryCount: 2000
+      maxSizeInMegabytes: size
       requiresDuplicateDetection: false
     }
   }
 ]
 
+@description('Their names, in the same order.')
+var queueNames = map(queues, one => one.name)
+
 @description('A role of the app on a queue.')
 @sealed()
-type grant = {
+type queueRole = {
   @description('The queue.')
   queue: string
 
@@ -60,7 +69,7 @@ type grant = {
 }
 
 @description('What the app may do: it sends resumes to itself.')
-var grants grant[] = [
+var grants queueRole[] = [
   { queue: names.requests, role: dataReceiver }
   { queue: names.requests, role: dataSender }
   { queue: names.rejected, role: dataSender }
@@ -78,10 +87,10 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
 }
 
 resource queue 'Microsoft.ServiceBus/namespaces/queues@2026-01-01' = [
-  for each in queues: {
+  for one in queues: {
     parent: namespace
-    name: each.name
-    properties: each.properties
+    name: one.name
+    properties: one.properties
   }
 ]
 
@@ -90,6 +99,7 @@ resource topic 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = {
   name: names.outcomes
   properties: {
     defaultMessageTimeToLive: kept
+    maxSizeInMegabytes: size
     requiresDuplicateDetection: false
   }
 
@@ -104,13 +114,13 @@ resource topic 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = {
 }
 
 resource onQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for each in grants: {
-    name: guid(queue[indexOf(map(queues, one => one.name), each.queue)].id, principalId, each.role)
-    scope: queue[indexOf(map(queues, one => one.name), each.queue)]
+  for grant in grants: {
+    name: guid(queue[indexOf(queueNames, grant.queue)].id, principalId, grant.role)
+    scope: queue[indexOf(queueNames, grant.queue)]
     properties: {
       principalId: principalId
       principalType: 'ServicePrincipal'
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', each.role)
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', grant.role)
     }
   }
 ]

@@ -1,4 +1,4 @@
-metadata description = 'Where the app and the bus are watched: a workspace and Application Insights. No keys.'
+metadata description = 'Where the app is watched: a workspace and Application Insights. No keys.'
 
 @description('The region.')
 param location string
@@ -17,7 +17,7 @@ param principalId string
 @maxValue(730)
 param retentionInDays int
 
-@description('Monitoring Metrics Publisher: whoever may send telemetry without a key.')
+@description('Monitoring Metrics Publisher: sends telemetry without a key.')
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {

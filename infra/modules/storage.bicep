@@ -1,5 +1,7 @@
 metadata description = 'One storage account without keys: the package of the app and its host in blobs, the ledger in tables.'
 
+import { redundancy as redundancies } from '../types.bicep'
+
 @description('The region.')
 param location string
 
@@ -13,6 +15,9 @@ param tags { *: string }
 
 @description('The object id of the identity of the app.')
 param principalId string
+
+@description('How it is kept.')
+param redundancy redundancies
 
 @description('The container of the package of the app.')
 var packages = 'app-package'
@@ -31,7 +36,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   location: location
   tags: tags
   kind: 'StorageV2'
-  sku: { name: 'Standard_ZRS' }
+  sku: { name: redundancy }
   properties: {
     accessTier: 'Hot'
     allowBlobPublicAccess: false

@@ -19,6 +19,9 @@ param principalId string
 @description('Who may read the passes: help-desk groups, say. Nobody by default.')
 param readers principal[]
 
+@description('The workspace that is told who reads a pass.')
+param workspaceId string
+
 @description('Key Vault Secrets User.')
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
@@ -31,8 +34,20 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     enableRbacAuthorization: true
     enableSoftDelete: true
     sku: { family: 'A', name: 'standard' }
-    softDeleteRetentionInDays: 90
+    softDeleteRetentionInDays: 7
     tenantId: tenant().tenantId
+  }
+}
+
+// The newest stable version knows no groups of categories.
+#disable-next-line use-recent-api-versions
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'audit'
+  scope: vault
+  properties: {
+    logAnalyticsDestinationType: 'Dedicated'
+    logs: [{ categoryGroup: 'audit', enabled: true }]
+    workspaceId: workspaceId
   }
 }
 

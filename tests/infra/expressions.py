@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urljoin
 
 CLIENT = "44444444-4444-4444-8444-444444444444"
 PRINCIPAL = "55555555-5555-4555-8555-555555555555"
@@ -72,6 +73,7 @@ def _string(value: object) -> str:
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "coalesce": lambda *values: next((value for value in values if value is not None), None),
+    "uri": urljoin,
     "empty": lambda value: not value,
     "environment": lambda: ENVIRONMENT,
     "extensionResourceId": _extension_resource_id,

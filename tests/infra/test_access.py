@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from shared.policy import GUID
-from tests.infra.compiler import SUBSCRIPTION
+from tests.infra.compiler import SUBSCRIPTION, TENANT
 from tests.infra.expressions import APPLICATION as MADE_APPLICATION
 from tests.infra.expressions import PRINCIPAL, make_guid
 from tests.infra.variants import READER, VARIANTS, Snapshot, Snapshots, policy_in_force
 
-pytestmark = pytest.mark.xdist_group("bicep")
+pytestmark = [pytest.mark.xdist_group("bicep"), pytest.mark.long]
 
 ROLE = "Microsoft.Authorization/roleAssignments"
 VAULT = "Microsoft.KeyVault/vaults"
@@ -51,6 +51,7 @@ NO_KEYS = {
     "Microsoft.Graph/appRoleAssignedTo@v1.0",
     "Microsoft.Graph/applications@v1.0",
     "Microsoft.Graph/servicePrincipals@v1.0",
+    "Microsoft.Insights/diagnosticSettings",
     "Microsoft.KeyVault/vaults",
     "Microsoft.ManagedIdentity/userAssignedIdentities",
     "Microsoft.Resources/resourceGroups",
@@ -192,6 +193,10 @@ def test_vault_when_there_is_one_then_the_app_sets_secrets_and_nothing_else(snap
     assert vault["properties"]["enableRbacAuthorization"] is True
     assert vault["properties"]["enablePurgeProtection"] is True
     assert "accessPolicies" not in vault["properties"]
+    audit = snapshot.one("Microsoft.Insights/diagnosticSettings")
+    assert audit["id"].startswith(f"{vault['id']}/providers/")
+    assert [one["categoryGroup"] for one in audit["properties"]["logs"] if one["enabled"]] == ["audit"]
+    assert audit["properties"]["workspaceId"] == snapshot.one("Microsoft.OperationalInsights/workspaces")["id"]
 
 
 @pytest.mark.parametrize("name", PASSING)
@@ -205,18 +210,20 @@ def test_vault_when_there_is_one_then_only_the_named_readers_read(snapshots: Sna
 
 
 def test_sign_in_when_there_is_an_application_then_and_only_then_is_it_required(snapshot: Snapshot) -> None:
-    """Without one the platform would have nothing to check a token for."""
-    found = [one for one in snapshot.of(CONFIG) if one["name"].endswith("/authsettingsV2")]
+    """Without one the platform would have nothing to check a token for; what a deployment leaves out would stay."""
     required = snapshot.settings["REQUIRE_ENTRA_CALLER"].lower() == "true"
-    assert len(found) == int(required)
-    for one in found:
-        values = one["properties"]
-        assert values["platform"]["enabled"] is True
-        assert values["globalValidation"]["requireAuthentication"] is True
-        assert values["globalValidation"]["unauthenticatedClientAction"] == "Return401"
-        active = values["identityProviders"]["azureActiveDirectory"]
-        assert active["validation"]["allowedAudiences"] == [active["registration"]["clientId"]]
-        assert GUID.fullmatch(active["registration"]["clientId"])
+    values = snapshot.one(CONFIG, "/authsettingsV2")["properties"]
+    assert values["platform"] == {"enabled": required}
+    assert values["globalValidation"]["requireAuthentication"] is required
+    assert values["globalValidation"]["unauthenticatedClientAction"] == ("Return401" if required else "AllowAnonymous")
+    entra = values["identityProviders"]["azureActiveDirectory"]
+    assert entra["enabled"] is required
+    assert ("registration" in entra) is required
+    if required:
+        assert entra["registration"].keys() == {"clientId", "openIdIssuer"}
+        assert entra["registration"]["openIdIssuer"] == f"https://login.microsoftonline.com/{TENANT}/v2.0"
+        assert GUID.fullmatch(entra["registration"]["clientId"])
+        assert entra["validation"]["allowedAudiences"] == [entra["registration"]["clientId"]]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import ast
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from tests.infra.compiler import ROOT, TENANT
 from tests.infra.expressions import CLIENT
 from tests.infra.variants import BREAK_GLASS, GROUP_ID, VARIANTS, Snapshot, Snapshots, policy_in_force
 
-pytestmark = pytest.mark.xdist_group("bicep")
+pytestmark = [pytest.mark.xdist_group("bicep"), pytest.mark.long]
 
 QUEUE = "Microsoft.ServiceBus/namespaces/queues"
 TOPIC = "Microsoft.ServiceBus/namespaces/topics"
@@ -171,10 +170,11 @@ def test_tables_when_deployed_then_they_are_the_ledgers(snapshot: Snapshot) -> N
 
 
 def test_requests_when_deployed_then_locks_and_deliveries_are_the_contracts(snapshot: Snapshot) -> None:
-    """No request expires, and none is dropped as a duplicate: the ledger knows better."""
+    """No request expires by itself or unseen, and none is dropped as a duplicate: the ledger knows better."""
     queue = snapshot.one(QUEUE, "/mfa-reset-requests")["properties"]
     assert (queue["lockDuration"], queue["maxDeliveryCount"]) == ("PT5M", 5)
     assert "defaultMessageTimeToLive" not in queue
+    assert queue["deadLetteringOnMessageExpiration"] is True
     assert not queue.get("requiresDuplicateDetection", False)
     assert not queue.get("requiresSession", False)
     assert "autoDeleteOnIdle" not in queue
@@ -253,12 +253,3 @@ def test_storage_when_deployed_then_nothing_in_it_is_public(snapshot: Snapshot) 
     assert storage["allowBlobPublicAccess"] is False
     assert storage["allowCrossTenantReplication"] is False
     assert storage["defaultToOAuthAuthentication"] is True
-
-
-def test_tags_when_deployed_for_azd_then_it_finds_group_and_service(snapshots: Snapshots) -> None:
-    """By the names in azure.yaml and of the environment."""
-    snapshot = snapshots.of("default")
-    assert snapshot.one("Microsoft.Resources/resourceGroups")["tags"]["azd-env-name"] == "trial"
-    tagged: list[dict[str, Any]] = [one for one in snapshot.resources if "azd-service-name" in one.get("tags", {})]
-    assert [(one["type"], one["tags"]["azd-service-name"]) for one in tagged] == [(SITE, "app")]
-    assert tagged[0]["tags"]["azd-env-name"] == "trial"

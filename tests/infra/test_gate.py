@@ -8,7 +8,7 @@ import pytest
 
 from tests.infra.compiler import INFRA, ROOT, Bicep
 
-pytestmark = pytest.mark.xdist_group("bicep")
+pytestmark = [pytest.mark.xdist_group("bicep"), pytest.mark.long]
 
 FILES = sorted(path for ending in ("bicep", "bicepparam") for path in INFRA.rglob(f"*.{ending}"))
 # An unknown name is ignored without a word, so the names stand here once more.

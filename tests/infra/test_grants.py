@@ -19,9 +19,10 @@ from tests.infra.variants import (
     policy_in_force,
     roles_by_policy,
     with_profile,
+    write_parameters,
 )
 
-pytestmark = pytest.mark.xdist_group("bicep")
+pytestmark = [pytest.mark.xdist_group("bicep"), pytest.mark.long]
 
 GRANT = "Microsoft.Graph/appRoleAssignedTo@v1.0"
 type Computed = dict[tuple[str, str], dict[str, str]]
@@ -92,3 +93,14 @@ def test_policy_when_it_names_what_is_unknown_then_it_is_not_deployed(
     """Else a right would silently be missing."""
     with pytest.raises(BicepError, match=f"'{word}'"):
         Snapshots(bicep, tmp_path).make("unknown", Variant(policy=policy))
+
+
+@pytest.mark.parametrize("name", ["breakglass@contoso.example", ""])
+@pytest.mark.parametrize("parameter", ["neverUsers", "neverGroups"])
+def test_never_when_it_holds_no_object_id_then_it_is_not_deployed(
+    bicep: Bicep, tmp_path: Path, parameter: str, name: str
+) -> None:
+    """Else the app would refuse to start, with everything granted."""
+    file = tmp_path / "main.bicepparam"
+    file.write_text(write_parameters(tmp_path, Variant({parameter: [name]})))
+    assert [(one.code, one.level) for one in bicep.diagnose(file)] == [("BCP333", "Error")]

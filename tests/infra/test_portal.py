@@ -8,7 +8,7 @@ import pytest
 from tests.infra.compiler import INFRA, ROOT, Bicep
 
 TEMPLATE = INFRA / "azuredeploy.json"
-pytestmark = pytest.mark.xdist_group("bicep")
+pytestmark = [pytest.mark.xdist_group("bicep"), pytest.mark.long]
 
 
 def without_generator(value: Any) -> Any:  # noqa: ANN401 - JSON

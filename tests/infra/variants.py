@@ -125,7 +125,7 @@ class Snapshots:
         directory = self.directory / name
         directory.mkdir()
         file = directory / "main.bicepparam"
-        file.write_text(_write_parameters(directory, variant))
+        file.write_text(write_parameters(directory, variant))
         made = self.bicep.snapshot(file, into_group=variant.entry == ENTRY_OF_PORTAL)
         assert made["diagnostics"] == []
         resources = [resolve(one) for one in made["predictedResources"]]
@@ -155,7 +155,8 @@ def policy_in_force(snapshot: Snapshot) -> Policy:
     return parse_policy(snapshot.settings["MFA_RESET_POLICY"])
 
 
-def _write_parameters(directory: Path, variant: Variant) -> str:
+def write_parameters(directory: Path, variant: Variant) -> str:
+    """Write a `.bicepparam` file, for this directory, which is given the policy too."""
     required: dict[str, object] = {"location": LOCATION, "mode": "enforce", "neverUsers": [BREAK_GLASS]}
     if variant.entry != ENTRY_OF_PORTAL:
         required["environmentName"] = "trial"

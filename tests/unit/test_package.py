@@ -66,10 +66,8 @@ def test_azd_when_it_looks_for_the_app_then_service_and_tag_agree() -> None:
 
 
 def test_azd_when_it_reads_the_parameters_then_it_has_to_ask_for_the_mode_and_who_is_never_touched() -> None:
-    """Neither is to be defaulted, and what is given is a parameter of the template."""
+    """Neither is to be defaulted; tests/infra looks at the others with the compiler."""
     given = json.loads((ROOT / "infra/main.parameters.json").read_text())["parameters"]
     template = (ROOT / "infra/main.bicep").read_text()
     required = re.findall(r"^param (\w+) [^=\n]+$", template, re.MULTILINE)
     assert set(required) - set(given) == {"mode", "neverUsers"}
-    assert set(given) <= set(required)
-    assert {one["value"] for one in given.values()} == {"${AZURE_ENV_NAME}", "${AZURE_LOCATION}"}
