@@ -54,6 +54,7 @@ POLICIES: dict[str, Document] = {
     "one": with_profile(["phone"]),
     "allows": with_profile("none", "revokeSessions", privileged="allow", instead=["disableAccount"]),
     "instead": with_profile("all", instead=["disableAccount", "confirmCompromised"]),
+    "never": with_profile("reregister") | {"never": {"users": [READER, BREAK_GLASS], "groups": [GROUP_ID]}},
     "everything": with_profile("all", *map(_with_argument, StepName)),
     "least": {
         "profiles": {"only": {"methods": ["phone"], "registrationWindow": "accepted"}},
