@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BICEP ?= bicep
+POLICY ?= infra/policy.json
 # What tests run against beside Python, each from a package-lock.json of its own.
 NODE := tests/azurite/node_modules/.ready tests/other_bus/node_modules/.ready
-# Only the bus and the policy are used, so that nobody has to name the ledger.
-REDRIVE = LEDGER_URL="$${LEDGER_URL:-sqlite:///unused}" MFA_RESET_POLICY="$${MFA_RESET_POLICY:-$$(cat infra/policy.json)}" $(BIN)/python -m shared.redrive
+# Where nobody has exported the app's policy, the checkout's is taken.
+REDRIVE = MFA_RESET_POLICY="$${MFA_RESET_POLICY:-$$(cat infra/policy.json)}" $(BIN)/python -m shared.redrive
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test soak rejected redrive operate check format docs template lock clean python
+.PHONY: help run serve test soak rejected redrive operate policy check format docs template lock clean python
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,6 +37,9 @@ redrive: $(READY) ## Send again: make redrive ARGS='--from rejected --reason COD
 
 operate: $(READY) ## Pause, lift the pause, raise the limit: make operate ARGS=...
 	@$(BIN)/python -m shared.operate $(ARGS)
+
+policy: $(READY) ## Check a policy before it is deployed: make policy POLICY=infra/policy.json
+	@$(BIN)/python -m shared.policy "$(POLICY)"
 
 check: $(READY) ## Lint, format, types, layers
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from shared.ports import Clock, Ledger
 from shared.readiness import check_readiness
 from shared.reception import Reception
 from shared.service import Service
-from shared.settings import Settings
+from shared.settings import BusSettings, LedgerSettings, Settings
 from shared.steps import StepTaker
 from shared.sweep import Sweep
 from shared.vault import KeyVault
@@ -70,10 +70,9 @@ def build(settings: Settings) -> House:
     quiet_libraries()
     clock = SystemClock()
     directory = GraphDirectory(settings.graph_url, settings.client_id, clock, on_call=_log_call)
-    ledger = open_ledger(settings, clock)
-    bus = ServiceBus(
-        lambda: connect_bus(settings), settings.request_queue, settings.rejected_queue, settings.outcome_topic
-    )
+    ledger = open_ledger(settings.ledger, clock)
+    names = settings.bus.request_queue, settings.bus.rejected_queue, settings.bus.outcome_topic
+    bus = ServiceBus(partial(connect_bus, settings.bus), *names)
     vault = KeyVault(settings.key_vault_url, settings.client_id) if settings.key_vault_url else None
     steps = StepTaker(directory, ledger, clock, vault)
     service = Service(settings.policy, directory, ledger, clock, steps)
@@ -92,34 +91,32 @@ def build(settings: Settings) -> House:
     return House(reception, Sweep(ledger, bus, clock, reception.endings), web, directory, ledger, bus, vault)
 
 
-def open_ledger(settings: Settings, clock: Clock, *, as_operator: bool = False) -> Ledger:
+def open_ledger(settings: LedgerSettings, clock: Clock, *, as_operator: bool = False) -> Ledger:
     """Make the ledger; `as_operator` is who `az login` says where there is no connection string, else our identity."""
-    if settings.ledger_path:
-        return SqliteLedger(settings.ledger_path, clock)
+    if settings.path:
+        return SqliteLedger(settings.path, clock)
     return TableLedger(partial(connect_tables, settings, as_operator=as_operator))
 
 
-def connect_tables(settings: Settings, *, as_operator: bool = False) -> "TableServiceClient":
+def connect_tables(settings: LedgerSettings, *, as_operator: bool = False) -> "TableServiceClient":
     """Make the client: of a connection string where there is one, else of an identity."""
     from azure.data.tables.aio import TableServiceClient  # noqa: PLC0415 - 0.2 s that a cold start need not spend
 
     quiet = {**QUIET, "connection_timeout": TABLE_SECONDS, "read_timeout": TABLE_SECONDS}
-    if settings.ledger_connection:
-        return TableServiceClient.from_connection_string(settings.ledger_connection.value, **quiet)
+    if settings.connection:
+        return TableServiceClient.from_connection_string(settings.connection.value, **quiet)
     credential = azure_cli(settings.tenant_id) if as_operator else managed_identity(settings.client_id)
-    return TableServiceClient(str(settings.ledger_account), credential=credential, **quiet)
+    return TableServiceClient(str(settings.account), credential=credential, **quiet)
 
 
-def connect_bus(settings: Settings) -> "ServiceBusClient":
+def connect_bus(settings: BusSettings) -> "ServiceBusClient":
     """Make the client: of a connection string where there is one, else of the managed identity."""
     from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415 - 0.3 s that a cold start need not spend
 
-    if settings.service_bus_connection:
-        return ServiceBusClient.from_connection_string(
-            settings.service_bus_connection.value, retry_total=1, try_timeout=10
-        )
-    credential = managed_identity(settings.service_bus_client_id or settings.client_id)
-    return ServiceBusClient(str(settings.service_bus_namespace), credential, retry_total=1, try_timeout=10)
+    if settings.connection:
+        return ServiceBusClient.from_connection_string(settings.connection.value, retry_total=1, try_timeout=10)
+    credential = managed_identity(settings.client_id)
+    return ServiceBusClient(str(settings.namespace), credential, retry_total=1, try_timeout=10)
 
 
 def _log_call(report: CallReport) -> None:

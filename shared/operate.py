@@ -12,7 +12,7 @@ from shared.bootstrap import SystemClock, open_ledger
 from shared.errors import LedgerUnavailableError, SettingsError
 from shared.model import Control
 from shared.ports import Ledger
-from shared.settings import read_settings
+from shared.settings import read_ledger_settings, read_policy_if_set, read_together
 
 DONE, FAILED, WRONG = 0, 1, 2  # exit statuses
 LONGEST = timedelta(days=7)  # what is forgotten ends by itself
@@ -22,9 +22,10 @@ MAX_WORDS = 300
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 _EPILOGUE = """\
-Needs the app's settings in the environment: LEDGER_URL and MFA_RESET_POLICY at least. What is set here takes effect
-within seconds: it is read whenever a reset begins and before each change, in the middle of a reset too.
-Without a connection string in LEDGER_URL you are who `az login` says, and need Storage Table Data Contributor.
+Needs LEDGER_URL in the environment, as the app has it, and none of its other settings. With MFA_RESET_POLICY there too
+it can say what the policy's limit is. Without a connection string in LEDGER_URL you are who `az login` says, in
+AZURE_TENANT_ID if that is set, and need Storage Table Data Contributor. What is set here takes effect within seconds:
+it is read whenever a reset begins and before each change, in the middle of a reset too.
 Exit status: 0 done, 1 the ledger could not be reached, 2 called or set up wrongly.
 """
 
@@ -77,18 +78,24 @@ def carry_out(order: Order, control: Control, now: datetime) -> Control:
             return control
 
 
-def describe(control: Control, usual: int, now: datetime) -> str:
-    """Say in words what holds."""
+def describe(control: Control, usual: int | None, now: datetime) -> str:
+    """Say in words what holds; `usual` is the policy's limit, None where it is not known."""
     lines = ["Not paused: requests are carried out."]
     if control.paused_until and control.is_paused(now):
         lines = [f"Paused until {_time(control.paused_until)} by {control.paused_by}: {control.paused_why}"]
-    limit = control.limit(usual, now)
-    until = f" until {_time(control.resets_per_hour_until)}" if control.resets_per_hour_until and limit != usual else ""
-    lines.append(f"Resets an hour and caller: {limit}{until}; the policy says {usual}.")
+    lines.append(f"Resets an hour and caller: {_describe_limit(control, usual, now)}.")
     return "\n".join(lines)
 
 
-async def operate(order: Order, ledger: Ledger, usual: int, now: datetime) -> str:
+def _describe_limit(control: Control, usual: int | None, now: datetime) -> str:
+    limit = control.limit(usual or 0, now)  # nobody's limit is 0: that is the policy's, not known
+    until = f" until {_time(control.resets_per_hour_until)}" if control.resets_per_hour_until and limit != usual else ""
+    if usual:
+        return f"{limit}{until}; the policy says {usual}"
+    return f"{limit}{until}, then as the policy says" if limit else "as the policy says, which is not known here"
+
+
+async def operate(order: Order, ledger: Ledger, usual: int | None, now: datetime) -> str:
     """Carry the order out and say what holds then. Raises LedgerUnavailableError."""
     if order.verb == "show":
         return describe(await ledger.read_control(), usual, now)
@@ -98,14 +105,15 @@ async def operate(order: Order, ledger: Ledger, usual: int, now: datetime) -> st
 async def run(order: Order) -> int:
     """Carry the order out on the ledger of the settings; return the exit status."""
     try:
-        settings = read_settings()
+        policy, settings = read_together(read_policy_if_set, read_ledger_settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return WRONG
+    usual = policy.limits.resets_per_hour if policy else None
     clock = SystemClock()
     ledger = open_ledger(settings, clock, as_operator=True)
     try:
-        said = await operate(order, ledger, settings.policy.limits.resets_per_hour, clock.now())
+        said = await operate(order, ledger, usual, clock.now())
     except LedgerUnavailableError as error:
         sys.stderr.write(f"{error}\n")
         return FAILED

@@ -16,16 +16,18 @@ from shared.bootstrap import connect_bus
 from shared.errors import BusUnavailableError, SettingsError
 from shared.identity import CLI_SECONDS, azure_cli
 from shared.logs import quiet_libraries
+from shared.policy import Policy
 from shared.redrive.judgement import OTHER_REASON, Fate, Judgement, Place, Rules, choose, judge
 from shared.redrive.queues import Queues, Tally
 from shared.redrive.table import write_table
-from shared.settings import Settings, read_settings
+from shared.settings import BusSettings, read_bus_settings, read_policy, read_together
 
 DONE, NOT_ALL, WRONG = 0, 1, 2  # exit statuses
 
 _EPILOGUE = f"""\
-Needs the app's settings in the environment: the bus, REQUEST_QUEUE and REJECTED_QUEUE where they are not the default,
-MFA_RESET_POLICY; LEDGER_URL is not opened. Without a connection string you are who `az login` says.
+Needs MFA_RESET_POLICY and the bus in the environment, as the app has them: ServiceBusConnection or
+ServiceBusConnection__fullyQualifiedNamespace; REQUEST_QUEUE and REJECTED_QUEUE where they are not the default; and none
+of its other settings. Without a connection string you are who `az login` says, in AZURE_TENANT_ID if that is set.
 A reason that is no plain word is shown, and chosen, as "{OTHER_REASON}".
 Exit status: 0 all done, 1 not all done (the rest is where it was), 2 called or set up wrongly. docs/messages.md
 """
@@ -62,22 +64,22 @@ def read_order(words: Sequence[str]) -> Order:
     return Order(places, frozenset(asked.reason), asked.limit, asked.send)
 
 
-def connect(settings: Settings, stack: AsyncExitStack) -> ServiceBusClient:
+def connect(settings: BusSettings, stack: AsyncExitStack) -> ServiceBusClient:
     """Make the client: of a connection string where there is one, else for whom `az login` has logged in.
 
     Never the app's own identity, whatever AZURE_CLIENT_ID says: who sends again should be seen to be the operator, and
     `az login --identity` is there for a machine that does it.
     """
-    if settings.service_bus_connection:
+    if settings.connection:
         return connect_bus(settings)
     credential = azure_cli(settings.tenant_id)
     stack.push_async_exit(credential)
-    return ServiceBusClient(str(settings.service_bus_namespace), credential, retry_total=1, try_timeout=CLI_SECONDS)
+    return ServiceBusClient(str(settings.namespace), credential, retry_total=1, try_timeout=CLI_SECONDS)
 
 
-async def redrive(order: Order, settings: Settings, queues: Queues) -> int:
+async def redrive(order: Order, policy: Policy, queues: Queues) -> int:
     """Show each place that is asked for and, if that is asked for too, send again; return the exit status."""
-    rules = Rules(settings.policy, datetime.now(UTC), order.reasons)
+    rules = Rules(policy, datetime.now(UTC), order.reasons)
     status = DONE
     for place in order.places:
         found = await queues.look(place, partial(judge, place=place, rules=rules))
@@ -115,7 +117,7 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-async def run(order: Order, settings: Settings) -> int:
+async def run(order: Order, policy: Policy, settings: BusSettings) -> int:
     """Carry the order out; Ctrl-C ends it after the message in hand, with nothing left locked."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
@@ -123,7 +125,7 @@ async def run(order: Order, settings: Settings) -> int:
         client = connect(settings, stack)
         await stack.enter_async_context(client)
         try:
-            return await redrive(order, settings, Queues(client, settings, _say, stop))
+            return await redrive(order, policy, Queues(client, settings, _say, stop))
         except BusUnavailableError as error:
             _say(str(error))
             return NOT_ALL
@@ -133,12 +135,12 @@ def main(words: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     order = read_order(words)
     try:
-        settings = read_settings()
+        policy, settings = read_together(read_policy, read_bus_settings)
     except SettingsError as error:
         _say(str(error))
         return WRONG
     quiet_libraries()
-    return asyncio.run(run(order, settings))
+    return asyncio.run(run(order, policy, settings))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from azure.servicebus.exceptions import MessageLockLostError
 
 from shared.errors import BusUnavailableError
 from shared.redrive.judgement import Judgement, Place, Waiting
-from shared.settings import Settings
+from shared.settings import BusSettings
 
 MOST_MESSAGES = 2_000  # that one run looks at, and holds locked
 PAGE = 50
@@ -55,7 +55,7 @@ class Queues:
     """
 
     client: ServiceBusClient
-    settings: Settings
+    settings: BusSettings
     say: Say
     stop: asyncio.Event
     most: int = MOST_MESSAGES

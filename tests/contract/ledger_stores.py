@@ -1,7 +1,6 @@
 """The stores that the contract of `shared.ports.Ledger` is tested against."""
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,9 +16,8 @@ from shared.ledger.sqlite import SqliteLedger
 from shared.ledger.table import TableLedger
 from shared.ledger.tables import Tables
 from shared.ports import Ledger
-from shared.settings import Settings, read_settings
+from shared.settings import LedgerSettings, read_ledger_settings
 from tests.azurite import Azurite, Proxy
-from tests.builders import a_policy_document
 from tests.clocks import FakeClock
 from tests.contract.ledger_values import START
 
@@ -237,15 +235,9 @@ def open_table_ledger(
     )
 
 
-def settings_of(connection_string: str) -> Settings:
-    """Read the settings of a product with that ledger."""
-    return read_settings(
-        {
-            "LEDGER_URL": connection_string,
-            "MFA_RESET_POLICY": json.dumps(a_policy_document()),
-            "ServiceBusConnection": "Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=a;SharedAccessKey=b",
-        }
-    )
+def settings_of(connection_string: str) -> LedgerSettings:
+    """Read the settings of that ledger."""
+    return read_ledger_settings({"LEDGER_URL": connection_string})
 
 
 def open_ledger(address: str) -> Ledger:

@@ -107,10 +107,10 @@ def test_settings_when_deployed_then_each_is_a_text(snapshot: Snapshot) -> None:
 def test_settings_when_deployed_then_the_app_starts_with_them(snapshot: Snapshot) -> None:
     """With what Azure fills in, in the forms in which it does."""
     settings = read_settings(snapshot.settings)
-    assert (settings.client_id, settings.service_bus_client_id, settings.tenant_id) == (CLIENT, CLIENT, TENANT)
-    assert settings.service_bus_namespace == "sb-some.servicebus.windows.net"
-    assert settings.service_bus_connection is None
-    assert settings.ledger_account == "https://stsome.table.core.windows.net"
+    assert (settings.client_id, settings.bus.client_id, settings.tenant_id) == (CLIENT, CLIENT, TENANT)
+    assert settings.bus.namespace == "sb-some.servicebus.windows.net"
+    assert settings.bus.connection is None
+    assert settings.ledger.account == "https://stsome.table.core.windows.net"
     assert settings.graph_url == "https://graph.microsoft.com"
 
 
@@ -156,9 +156,9 @@ def test_policy_when_it_is_another_then_nothing_of_it_is_lost(snapshots: Snapsho
 def test_names_when_deployed_then_the_bus_and_the_app_and_the_defaults_agree(snapshot: Snapshot) -> None:
     """The defaults, too: then an operator's commands need not name them."""
     bare = {key: value for key, value in snapshot.settings.items() if not key.endswith(("_QUEUE", "_TOPIC"))}
-    assert read_settings(bare).request_queue == snapshot.settings["REQUEST_QUEUE"]
-    assert read_settings(bare).rejected_queue == snapshot.settings["REJECTED_QUEUE"]
-    assert read_settings(bare).outcome_topic == snapshot.settings["OUTCOME_TOPIC"]
+    assert read_settings(bare).bus.request_queue == snapshot.settings["REQUEST_QUEUE"]
+    assert read_settings(bare).bus.rejected_queue == snapshot.settings["REJECTED_QUEUE"]
+    assert read_settings(bare).bus.outcome_topic == snapshot.settings["OUTCOME_TOPIC"]
     assert names_of(snapshot, QUEUE) == {snapshot.settings["REQUEST_QUEUE"], snapshot.settings["REJECTED_QUEUE"]}
     assert names_of(snapshot, TOPIC) == {snapshot.settings["OUTCOME_TOPIC"]}
     assert names_of(snapshot, f"{TOPIC}/subscriptions") == {f"{snapshot.settings['OUTCOME_TOPIC']}/audit"}

@@ -26,15 +26,16 @@ from shared.ports import Delivery, RejectedCopy
 from shared.redrive.__main__ import DONE, NOT_ALL, WRONG, Order, redrive
 from shared.redrive.judgement import Place
 from shared.redrive.queues import BATCH, MOST_MESSAGES, PAGE, Queues, Tally
-from shared.settings import read_settings
+from shared.settings import read_bus_settings, read_policy
 from shared.vocabulary import FUNCTION_KEY, QUEUE, Caller
-from tests.builders import a_policy_document
+from tests.builders import APPLICATION, a_policy_document
 from tests.service.stage import DEVON, OAKLEY, set_up
 from tests.service.test_reception import Door, connect
 
 ROOT = Path(__file__).parents[2]
 REQUESTS, REJECTED, OUTCOMES = "mfa-reset-requests", "mfa-reset-rejected", "mfa-reset-outcomes"
 DEAD, REJECTED_DEAD = f"{REQUESTS}/$DeadLetterQueue", f"{REJECTED}/$DeadLetterQueue"
+POLICY = json.dumps(a_policy_document())
 FAILED, TOO_OFTEN = "patienceAtItsEnd", "MaxDeliveryCountExceeded"
 
 
@@ -52,13 +53,8 @@ class Desk:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return what the command needs."""
-        policy = json.dumps(a_policy_document())
-        return {
-            "ServiceBusConnection": self.bus.connection_string,
-            "MFA_RESET_POLICY": policy,
-            "LEDGER_URL": "sqlite:///unused",
-        }
+        """Return what the command needs, and nothing besides."""
+        return {"ServiceBusConnection": self.bus.connection_string, "MFA_RESET_POLICY": POLICY}
 
     def say(self, text: str) -> None:
         """Hear of progress, and do what the test wants done at that point."""
@@ -69,13 +65,13 @@ class Desk:
     @property
     def queues(self) -> Queues:
         """Return the places as the command sees them."""
-        settings = read_settings(self.environment)
+        settings = read_bus_settings(self.environment)
         return Queues(self.client, settings, self.say, self.stop, self.most, arrival_seconds=1.0)
 
     async def run(self, place: Place, *reasons: str, limit: int | None = None, send: bool = True) -> int:
         """Give the command; return its exit status."""
         order = Order((place,), frozenset(reasons), limit, send)
-        return await redrive(order, read_settings(self.environment), self.queues)
+        return await redrive(order, read_policy(self.environment), self.queues)
 
     async def reject(
         self, number: int, reason: str = FAILED, caller: Caller = QUEUE, body: dict[str, Any] | bytes | None = None
@@ -148,8 +144,8 @@ async def test_looking_when_nothing_is_to_be_sent_then_nothing_changes(
 
 async def test_looking_when_there_is_nothing_then_that_is_said(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """In each of the places."""
-    settings = read_settings(desk.environment)
-    assert await redrive(Order(tuple(Place), frozenset(), None, send=False), settings, desk.queues) == DONE
+    order = Order(tuple(Place), frozenset(), None, send=False)
+    assert await redrive(order, read_policy(desk.environment), desk.queues) == DONE
     assert [line for line in capsys.readouterr().out.splitlines() if line] == [
         f"{place}: 0 found, 0 shown, 0 can be sent, 0 chosen." for place in Place
     ]
@@ -383,21 +379,23 @@ async def test_sending_when_the_bus_goes_away_then_the_run_ends_and_nothing_is_l
 
 async def test_looking_when_the_queue_does_not_exist_then_it_is_unavailable(desk: Desk) -> None:
     """The error says the kind, no address."""
-    elsewhere = read_settings(desk.environment | {"REJECTED_QUEUE": "elsewhere"})
+    elsewhere = read_bus_settings(desk.environment | {"REJECTED_QUEUE": "elsewhere"})
+    order = Order((Place.REJECTED,), frozenset(), None, send=False)
     queues = Queues(desk.client, elsewhere, desk.say, desk.stop)
     with pytest.raises(BusUnavailableError, match=r"^Service Bus did not do what was asked: \w+$"):
-        await redrive(Order((Place.REJECTED,), frozenset(), None, send=False), elsewhere, queues)
+        await redrive(order, read_policy(desk.environment), queues)
 
 
 # --- The command ----------------------------------------------------------------------------------------------------
 
 
 def command(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as an operator does."""
+    """Run the command as an operator does who has exported that and nothing else; what it runs through counts."""
+    coverage = {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE_", "COV_"))}
     return subprocess.run(  # noqa: S603 - our own interpreter and code
         [sys.executable, "-m", "shared.redrive", *words],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={"PATH": os.environ["PATH"], **coverage, **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -433,3 +431,20 @@ async def test_command_when_the_settings_are_wrong_then_the_status_is_2(desk: De
     assert (done.returncode, done.stdout) == (WRONG, "")
     assert "MFA_RESET_POLICY is not set" in done.stderr
     assert "REJECTED_QUEUE must be" in done.stderr
+
+
+async def test_command_when_the_policy_makes_passes_then_no_vault_is_asked_for(desk: Desk) -> None:
+    """It needs what it uses."""
+    passes = {"p": {"methods": "none", "steps": ["temporaryAccessPass"]}}
+    policy = a_policy_document(
+        profiles=passes, callers={APPLICATION: ["p"]}, defaultProfiles={"request": "p", "alert": "p"}
+    )
+    done = command(desk.environment | {"MFA_RESET_POLICY": json.dumps(policy)}, "--from", "rejected")
+    assert (done.returncode, done.stderr) == (DONE, "")
+
+
+def test_page_for_operators_when_read_then_it_exports_what_the_command_needs() -> None:
+    """And with these the command ran above: the sandbox takes a connection string in the namespace's place."""
+    page = (ROOT / "docs" / "messages.md").read_text()
+    exported = re.findall(r"^export (\w+)=", page, re.MULTILINE)
+    assert exported == ["ServiceBusConnection__fullyQualifiedNamespace", "MFA_RESET_POLICY"]

@@ -12,14 +12,16 @@ from shared.errors import LedgerUnavailableError
 from shared.graph import CallReport
 from shared.ledger.sqlite import SqliteLedger
 from shared.ledger.table import TableLedger
-from shared.settings import read_settings
+from shared.settings import read_bus_settings, read_ledger_settings, read_settings
 from tests.builders import a_policy_document
+
+BUS = "Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=a;SharedAccessKey=b"
 
 
 def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
     """Build an environment that starts."""
     return {
-        "ServiceBusConnection": "Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=a;SharedAccessKey=b",
+        "ServiceBusConnection": BUS,
         "LEDGER_URL": f"sqlite:///{tmp_path}/ledger.sqlite",
         "GRAPH_URL": "http://127.0.0.1:9",
         "MFA_RESET_POLICY": json.dumps(a_policy_document()),
@@ -45,18 +47,16 @@ async def test_ledger_is_a_file_or_tables_and_opens_nothing(tmp_path: Path) -> N
     """As the settings say, for the app and for its operator."""
     for url, kind in ((f"sqlite:///{tmp_path}/l.db", SqliteLedger), (ACCOUNT, TableLedger), (CONNECTION, TableLedger)):
         for as_operator in (False, True):
-            ledger = open_ledger(
-                read_settings(environment(tmp_path, LEDGER_URL=url)), SystemClock(), as_operator=as_operator
-            )
+            ledger = open_ledger(read_ledger_settings({"LEDGER_URL": url}), SystemClock(), as_operator=as_operator)
             assert isinstance(ledger, kind)
             await ledger.close()
     assert not (tmp_path / "l.db").exists()
 
 
-async def test_ledger_that_nobody_answers_for_is_unavailable(tmp_path: Path) -> None:
+async def test_ledger_that_nobody_answers_for_is_unavailable() -> None:
     """The client is made at the first use, by a connection string that leads nowhere."""
     nowhere = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;TableEndpoint=http://127.0.0.1:9/a;"
-    ledger = open_ledger(read_settings(environment(tmp_path, LEDGER_URL=nowhere)), SystemClock())
+    ledger = open_ledger(read_ledger_settings({"LEDGER_URL": nowhere}), SystemClock())
     with pytest.raises(LedgerUnavailableError):
         await ledger.read_control()
     await ledger.close()
@@ -73,22 +73,22 @@ async def test_ledger_that_nobody_answers_for_is_unavailable(tmp_path: Path) -> 
     ],
 )
 async def test_client_of_the_tables_is_made_of_a_connection_string_or_of_an_identity(
-    tmp_path: Path, url: str, as_operator: bool, address: str, credential: str
+    url: str, as_operator: bool, address: str, credential: str
 ) -> None:
     """Ours for the app; for a command, who is logged in."""
-    client = connect_tables(read_settings(environment(tmp_path, LEDGER_URL=url)), as_operator=as_operator)
+    client = connect_tables(read_ledger_settings({"LEDGER_URL": url}), as_operator=as_operator)
     assert client.url == address
     assert type(client.credential).__name__ == credential
     await client.close()
 
 
-async def test_client_of_the_bus_is_made_of_a_connection_string_or_of_the_identity(tmp_path: Path) -> None:
+async def test_client_of_the_bus_is_made_of_a_connection_string_or_of_the_identity() -> None:
     """The string wins: that is the local case."""
-    local = connect_bus(read_settings(environment(tmp_path)))
+    namespace = {"ServiceBusConnection__fullyQualifiedNamespace": "bus.servicebus.windows.net"}
+    local = connect_bus(read_bus_settings(namespace | {"ServiceBusConnection": BUS}))
     assert isinstance(local, ServiceBusClient)
     assert local.fully_qualified_namespace == "127.0.0.1"
-    namespace = {"ServiceBusConnection__fullyQualifiedNamespace": "bus.servicebus.windows.net"}
-    azure = connect_bus(read_settings(environment(tmp_path, ServiceBusConnection="", **namespace)))
+    azure = connect_bus(read_bus_settings(namespace))
     assert azure.fully_qualified_namespace == "bus.servicebus.windows.net"
     await local.close()
     await azure.close()

@@ -12,6 +12,7 @@ import pytest
 from shared.ledger.sqlite import SqliteLedger
 from shared.model import Control
 from shared.operate import Order, carry_out, describe, operate, read_order
+from tests.builders import APPLICATION
 from tests.clocks import FakeClock
 from tests.service.stage import POLICY, START
 
@@ -110,6 +111,20 @@ def test_description_says_what_holds_now(control: Control, hours: int, said: str
     assert describe(control, 100, START + timedelta(hours=hours)) == said
 
 
+@pytest.mark.parametrize(
+    ("control", "hours", "said"),
+    [
+        (Control(), 0, "Resets an hour and caller: as the policy says, which is not known here."),
+        (RAISED, 1, "Resets an hour and caller: 500 until 2026-11-24T11:00:00+00:00, then as the policy says."),
+        (RAISED, 2, "Resets an hour and caller: as the policy says, which is not known here."),
+    ],
+)
+def test_description_without_the_policy_names_no_number_of_it(control: Control, hours: int, said: str) -> None:
+    """It guesses none."""
+    lines = describe(control, None, START + timedelta(hours=hours)).splitlines()
+    assert lines == ["Not paused: requests are carried out.", said]
+
+
 async def test_operate_keeps_what_was_ordered_for_every_worker(tmp_path: Path) -> None:
     """Another worker reads it from the ledger."""
     ledger, other = (SqliteLedger(tmp_path / "ledger.db", FakeClock(START)) for _ in range(2))
@@ -137,27 +152,42 @@ async def run_command(*words: str, **environment: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-def environment(ledger: str) -> dict[str, str]:
-    """Give the settings of an app."""
-    bus = "Endpoint=sb://127.0.0.1;SharedAccessKeyName=x;SharedAccessKey=y"
-    return {"LEDGER_URL": ledger, "MFA_RESET_POLICY": json.dumps(POLICY), "ServiceBusConnection": bus}
-
-
-async def test_command_pauses_and_shows_it(tmp_path: Path) -> None:
-    """From the command line to the ledger and back."""
-    app = environment(f"sqlite:///{tmp_path}/ledger.db")
-    paused = await run_command("pause", "--for", "2h", "--by", "Kim", "--why", "migration", **app)
+async def test_command_with_nothing_but_a_ledger_does_all_that_it_is_for(tmp_path: Path) -> None:
+    """In an emergency nobody gathers the app's other settings."""
+    ledger = f"sqlite:///{tmp_path}/ledger.db"
+    paused = await run_command("pause", "--for", "2h", "--by", "Kim", "--why", "migration", LEDGER_URL=ledger)
     assert (paused[0], paused[2]) == (0, "")
-    status, shown, _ = await run_command("show", **app)
-    assert status == 0
-    assert "by Kim: migration" in shown
+    assert await run_command("show", LEDGER_URL=ledger) == paused
+    assert "by Kim: migration\nResets an hour and caller: as the policy says, which is not known here." in paused[1]
+    _, raised, _ = await run_command("limit", "500", "--for", "4h", LEDGER_URL=ledger)
+    assert "Resets an hour and caller: 500 until " in raised
+    assert (await run_command("usual-limit", LEDGER_URL=ledger))[1] == paused[1]
+    assert (await run_command("resume", LEDGER_URL=ledger))[1].startswith("Not paused")
 
 
-async def test_command_without_a_ledger_says_so(tmp_path: Path) -> None:
-    """Wrong settings and an unreachable ledger are told apart."""
+async def test_command_with_the_policy_says_its_limit(tmp_path: Path) -> None:
+    """One that makes passes needs no vault here."""
+    passes = {"profiles": {"p": {"methods": "none", "steps": ["temporaryAccessPass"]}}, "callers": {APPLICATION: ["p"]}}
+    policy = json.dumps(POLICY | passes | {"defaultProfiles": {"request": "p", "alert": "p"}})
+    status, shown, _ = await run_command(
+        "show", LEDGER_URL=f"sqlite:///{tmp_path}/ledger.db", MFA_RESET_POLICY=policy, AZURE_TENANT_ID=APPLICATION
+    )
+    assert (status, shown.splitlines()[1]) == (0, "Resets an hour and caller: 100; the policy says 100.")
+
+
+async def test_command_when_the_ledger_cannot_be_reached_then_the_status_is_1(tmp_path: Path) -> None:
+    """Other than with wrong settings."""
     (tmp_path / "file").touch()
-    status, _, said = await run_command("show", **environment(f"sqlite:///{tmp_path}/file/ledger.db"))
+    status, _, said = await run_command("show", LEDGER_URL=f"sqlite:///{tmp_path}/file/ledger.db")
     assert (status, "ledger" in said) == (1, True)
-    status, _, said = await run_command("show")
+
+
+async def test_command_when_settings_are_wrong_then_all_are_named_and_the_status_is_2() -> None:
+    """A policy that is there but bad is one of them."""
+    status, _, said = await run_command("show", MFA_RESET_POLICY="{", AZURE_TENANT_ID="contoso")
     assert status == 2
-    assert "LEDGER_URL is not set" in said
+    assert [line.split(" ")[1].rstrip(":") for line in said.splitlines()[1:]] == [
+        "MFA_RESET_POLICY",
+        "LEDGER_URL",
+        "AZURE_TENANT_ID",
+    ]

@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,9 +27,9 @@ from shared.redrive.judgement import (
     judge,
 )
 from shared.redrive.table import HEADS, write_table
-from shared.settings import read_settings
+from shared.settings import read_bus_settings
 from shared.vocabulary import RequestId
-from tests.builders import ALICE, APPLICATION, COMPROMISED, NOW, a_policy, a_policy_document
+from tests.builders import ALICE, APPLICATION, COMPROMISED, NOW, a_policy
 
 RULES = Rules(a_policy(), NOW)
 BOB = "bob@contoso.example"
@@ -311,7 +310,7 @@ def test_order_when_it_makes_no_sense_then_the_status_is_2(words: str, capsys: p
 
 
 @pytest.mark.parametrize(
-    ("changes", "host"),
+    ("settings", "host"),
     [
         ({"ServiceBusConnection": "Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=a;SharedAccessKey=b"}, "127.0.0.1"),
         ({"ServiceBusConnection__fullyQualifiedNamespace": "bus.servicebus.windows.net", "AZURE_CLIENT_ID": ALICE}, ""),
@@ -319,12 +318,11 @@ def test_order_when_it_makes_no_sense_then_the_status_is_2(words: str, capsys: p
     ],
 )
 async def test_client_when_made_then_it_is_of_the_string_or_of_whom_az_knows(
-    changes: dict[str, str], host: str, tmp_path: Path
+    settings: dict[str, str], host: str
 ) -> None:
     """Nothing is opened, and `az` not asked, before the first call."""
-    policy = {"MFA_RESET_POLICY": json.dumps(a_policy_document()), "LEDGER_URL": f"sqlite:///{tmp_path}/none"}
     async with AsyncExitStack() as stack:
-        client = connect(read_settings(policy | changes), stack)
+        client = connect(read_bus_settings(settings), stack)
         assert client.fully_qualified_namespace == (host or "bus.servicebus.windows.net")
         assert (type(client._credential).__name__ == "AzureCliCredential") is (not host)
         await client.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
-from shared.settings import Secret, read_settings
+from shared.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
 SECRET = "c2VjcmV0LWtleQ"
@@ -30,8 +30,8 @@ def test_settings_take_the_defaults_of_the_contract() -> None:
     """The least that is set is enough."""
     settings = read_settings(SOUND)
     assert settings.graph_url == "https://graph.microsoft.com"
-    assert settings.ledger_path == Path("/var/lib/mfa-reset/ledger.sqlite")
-    assert (settings.request_queue, settings.rejected_queue, settings.outcome_topic) == (
+    assert settings.ledger.path == Path("/var/lib/mfa-reset/ledger.sqlite")
+    assert (settings.bus.request_queue, settings.bus.rejected_queue, settings.bus.outcome_topic) == (
         "mfa-reset-requests",
         "mfa-reset-rejected",
         "mfa-reset-outcomes",
@@ -91,8 +91,8 @@ def test_settings_without_a_vault_for_a_policy_that_makes_passes_do_not_start(ur
 def test_settings_show_no_secret() -> None:
     """A repr may end in a log."""
     settings = read_settings(SOUND)
-    assert settings.service_bus_connection is not None
-    assert SECRET in settings.service_bus_connection.value
+    assert settings.bus.connection is not None
+    assert SECRET in settings.bus.connection.value
     assert SECRET not in repr(settings)
 
 
@@ -141,8 +141,8 @@ def test_settings_of_a_managed_identity_are_read() -> None:
             "REQUIRE_ENTRA_CALLER": "True",
         }
     )
-    assert settings.service_bus_namespace == "bus.servicebus.windows.net"
-    assert (settings.service_bus_client_id, settings.client_id) == (client_id.lower(), client_id.lower())
+    assert settings.bus.namespace == "bus.servicebus.windows.net"
+    assert (settings.bus.client_id, settings.client_id) == (client_id.lower(), client_id.lower())
     assert settings.graph_url == "http://127.0.0.1:8080"
     assert settings.require_entra_caller
 
@@ -227,76 +227,14 @@ def test_settings_when_another_address_is_on_loopback_or_plain_then_they_do_not_
     assert problems_of(**changes).startswith(f"{name} must be")
 
 
-@pytest.mark.parametrize("name", ["WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME", "WEBSITE_POD_NAME"])
-def test_settings_when_azure_runs_the_app_then_the_embedded_ledger_is_refused(name: str) -> None:
-    """Any of what Azure sets tells it."""
-    assert problems_of(**{name: "x"}) == "LEDGER_URL must not be sqlite:///… on Azure, where instances share no disk"
-
-
-ACCOUNT = "https://account.table.core.windows.net"
-CONNECTIONS = (
-    f"DefaultEndpointsProtocol=https;AccountName=account;AccountKey={SECRET};EndpointSuffix=core.windows.net",
-    f"TableEndpoint={ACCOUNT};SharedAccessSignature=sv=1&sig={SECRET}",
-    f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey={SECRET};TableEndpoint=http://127.0.0.1:10002/a;",
-    "UseDevelopmentStorage=true",
-)
-
-
-def ledger_of(url: str, **changes: str) -> tuple[Path | None, str | None, Secret | None]:
-    """Return which of the three ledgers it is."""
-    settings = read_settings(SOUND | {"LEDGER_URL": url} | changes)
-    return settings.ledger_path, settings.ledger_account, settings.ledger_connection
-
-
-@pytest.mark.parametrize("url", [ACCOUNT, f"{ACCOUNT}/", f" {ACCOUNT} "])
-def test_settings_when_the_ledger_is_an_account_then_our_identity_opens_it(url: str) -> None:
-    """On Azure, too; without a slash at the end."""
-    assert ledger_of(url, WEBSITE_INSTANCE_ID="x") == (None, ACCOUNT, None)
-
-
-@pytest.mark.parametrize("url", CONNECTIONS)
-def test_settings_when_the_ledger_is_a_connection_string_then_it_is_kept_secret(url: str) -> None:
-    """On Azure, too; of an account with its key, with a signature, or of the emulator."""
-    assert ledger_of(url, WEBSITE_INSTANCE_ID="x") == (None, None, Secret(url))
-    assert SECRET not in repr(read_settings(SOUND | {"LEDGER_URL": url}))
-
-
-def test_settings_when_the_ledger_is_a_file_then_it_is_a_path() -> None:
-    """A relative one has three slashes, an absolute one four."""
-    assert ledger_of("sqlite:///ledger.db") == (Path("ledger.db"), None, None)
-    assert ledger_of("sqlite:////var/ledger.db") == (Path("/var/ledger.db"), None, None)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "account",
-        "account.table.core.windows.net",
-        "http://account.table.core.windows.net",
-        f"{ACCOUNT}/MfaResetRequests",
-        f"{ACCOUNT}?sig={SECRET}",
-        f"https://me:{SECRET}@account.table.core.windows.net",
-        "sqlite://ledger.db",
-        "sqlite:///",
-        "postgres://127.0.0.1/ledger",
-        f"AccountKey={SECRET}",
-    ],
-)
-def test_settings_when_the_ledger_is_anything_else_then_they_do_not_start(url: str) -> None:
-    """Nothing of it is told: there may be a key in it."""
-    assert problems_of(LEDGER_URL=url) == (
-        "LEDGER_URL must be https://<account>.table.core.windows.net, a storage connection string or sqlite:///path"
-    )
-
-
 def test_settings_when_a_value_is_only_spaces_then_it_counts_as_not_set() -> None:
     """Portals and pipelines leave such values behind."""
     settings = read_settings(SOUND | {"GRAPH_URL": "  ", "REQUEST_QUEUE": " ", "AZURE_TENANT_ID": "\t"})
-    assert (settings.graph_url, settings.request_queue) == ("https://graph.microsoft.com", "mfa-reset-requests")
+    assert (settings.graph_url, settings.bus.request_queue) == ("https://graph.microsoft.com", "mfa-reset-requests")
     assert settings.tenant_id is None
 
 
 def test_secret_when_shown_then_nothing_of_it_is() -> None:
     """By repr, str and format alike."""
-    connection = read_settings(SOUND).service_bus_connection
+    connection = read_settings(SOUND).bus.connection
     assert {repr(connection), str(connection), f"{connection}"} == {"Secret(…)"}
