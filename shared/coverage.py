@@ -1,7 +1,7 @@
 """Whether an earlier reset covers a request, so that nothing need be done again (product.md 5). Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.evidence import STILL_LISTED
@@ -69,9 +69,14 @@ def coverage_of(  # noqa: PLR0913 - what was asked for, what was done, and when
 def coverage_of_instead(
     outcome: Outcome, evidence: Evidence, steps: tuple[Step, ...], began_at: datetime
 ) -> Coverage | None:
-    """Say what the steps cover that were taken instead of a reset, from `began_at` on; nothing where none was done."""
+    """Say what the steps cover that were taken instead of a reset, from `began_at` on; nothing where none was done.
+
+    None of them lets anybody in again, so each is covered by the try: per-user MFA too, which it is in a reset only
+    where it was done.
+    """
     covers = coverage_of(outcome, evidence, NOTHING, steps, looked_at=began_at, began_at=began_at)
-    return covers if {str(step) for step in steps} - set(covers.undone) else None
+    names = tuple(map(str, steps))
+    return replace(covers, steps=names) if set(names) - set(covers.undone) else None
 
 
 def find_covering(history: History, scope: Scope, steps: Iterable[Step]) -> Coverage | None:

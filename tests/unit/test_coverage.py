@@ -286,6 +286,18 @@ def test_coverage_of_steps_instead_when_a_try_before_did_some_then_it_covers_wha
     assert coverage.until == until
 
 
+def test_coverage_of_steps_instead_when_per_user_mfa_could_not_be_set_then_it_is_covered_all_the_same() -> None:
+    """It lets nobody in: a burst of alerts must not take the other steps each time because of it."""
+    per_user = Step(StepName.PER_USER_MFA, "enforced")
+    evidence = an_evidence(
+        steps=(a_step(REVOKE.name), replace(a_step(REVOKE.name, StepResult.NOT_PERMITTED), step=str(per_user)))
+    )
+    coverage = coverage_of_instead(an_outcome(Status.REFUSED), evidence, (REVOKE, per_user), NOW)
+    assert coverage
+    assert coverage.undone == (str(per_user),)
+    assert covers(coverage, NOTHING, (REVOKE, per_user))
+
+
 def test_coverage_of_steps_instead_when_none_could_be_done_then_there_is_none() -> None:
     """The next alert tries again: by then an operator may have granted what was missing."""
     evidence = an_evidence(
