@@ -219,7 +219,9 @@ class Reset:
             ours = error.after_uncertain or may_be_ours(line)
             return replace(line, result=done if ours else MethodResult.ALREADY_GONE, error=None), None
         except NotPermittedError as error:
-            result = None if error.after_uncertain else MethodResult.NOT_PERMITTED
+            # Refused in the same way and listed all the same: what was tried before had no effect.
+            maybe = error.after_uncertain or (may_be_ours(line) and line.error != error.why)
+            result = None if maybe else MethodResult.NOT_PERMITTED
             return replace(line, result=result, error=error.why), None
         except _REFUSALS as error:
             result = None if error.after_uncertain or may_be_ours(line) else MethodResult.REMAINING

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests.azurite import Azurite, AzuriteMissingError
@@ -18,6 +19,21 @@ settings.load_profile("busy")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes a minute and more, so that the end does not wait for it; the rest stays in its order."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Leave a test out of the coverage, and so of its cost.
+
+    The mark of pytest-cov for that stops one of several measurements that run in a worker, and fails without any.
+    """
+    stopped: list[Coverage] = []
+    while tracing := Coverage.current():
+        tracing.stop()
+        stopped.append(tracing)
+    yield
+    for tracing in reversed(stopped):
+        tracing.start()
 
 
 @pytest.fixture(scope="session")

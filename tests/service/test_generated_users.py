@@ -42,7 +42,7 @@ from tests.service.generated import (
 from tests.service.stage import NEVER_RESET, Stage, under
 
 # Each rule is covered by a test of its own; these are about what comes together.
-pytestmark = [pytest.mark.long, pytest.mark.no_cover]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 REREGISTER = {"phone", "microsoftAuthenticator", "softwareOath", "hardwareOath"}
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

@@ -132,7 +132,7 @@ class Machine(Play):
 
 
 @pytest.mark.long
-@pytest.mark.no_cover  # the tests of each rule cover it; this one is about the order of things
+@pytest.mark.usefixtures("untraced")  # the tests of each rule cover it; this one is about the order of things
 def test_machine_whatever_happens_ends_as_the_contract_says(tmp_path: Path) -> None:
     """Nothing is lost, told never or removed without a reason, in whatever order things come and go wrong."""
     more = os.environ.get("MFA_RESET_MACHINE_EXAMPLES")

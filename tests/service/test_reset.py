@@ -225,7 +225,7 @@ async def test_delete_that_conflicts_after_a_try_that_had_its_effect_is_ours(sta
 
 
 @pytest.mark.parametrize("first", [None, Fault(method="DELETE", path=MOBILE, cut="after")], ids=["deleted", "cut"])
-@pytest.mark.parametrize("status", [400, 409])
+@pytest.mark.parametrize("status", [400, 403, 409])
 async def test_delete_that_is_refused_in_a_later_round_while_it_is_still_listed_is_ours(
     stage: Stage, status: int, first: Fault | None
 ) -> None:
