@@ -89,6 +89,9 @@ output MFA_RESET_APP string = system.outputs.appName
 @description('The address of the app.')
 output MFA_RESET_URL string = system.outputs.appUrl
 
+@description('What callers over HTTP ask a token for; empty where function keys let them in.')
+output MFA_RESET_AUDIENCE string = callerApplicationId
+
 @description('The host of the Service Bus namespace.')
 output MFA_RESET_BUS string = system.outputs.busHost
 

@@ -17,7 +17,7 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
   tags: tags
 }
 
-@description('Whom the app is.')
+@description('The identity, by its three names.')
 output account account = {
   id: identity.id
   clientId: identity.properties.clientId

@@ -158,6 +158,11 @@ def test_role_assignments_when_deployed_then_the_app_holds_what_is_listed_and_no
     assert roles_of(snapshot, PRINCIPAL) == expected
 
 
+def test_identity_when_deployed_then_there_is_one_and_all_is_granted_to_it(snapshot: Snapshot) -> None:
+    """A snapshot cannot tell two apart."""
+    assert len(snapshot.of("Microsoft.ManagedIdentity/userAssignedIdentities")) == 1
+
+
 def test_role_assignments_when_deployed_then_nobody_owns_data_of_the_bus(snapshot: Snapshot) -> None:
     """Neither of the namespace nor of a queue: the app could make and delete queues."""
     assert BUS_OWNER not in str(snapshot.of(ROLE))
@@ -190,9 +195,14 @@ def test_vault_when_there_is_one_then_the_app_sets_secrets_and_nothing_else(snap
     assert role["properties"]["type"] == "CustomRole"
     (scope,) = role["properties"]["assignableScopes"]
     assert re.fullmatch(rf"/subscriptions/{SUBSCRIPTION}/resourceGroups/[^/]+", scope)
-    assert vault["properties"]["enableRbacAuthorization"] is True
-    assert vault["properties"]["enablePurgeProtection"] is True
-    assert "accessPolicies" not in vault["properties"]
+    assert vault["properties"] == {
+        "enablePurgeProtection": True,
+        "enableRbacAuthorization": True,
+        "enableSoftDelete": True,
+        "sku": {"family": "A", "name": "standard"},
+        "softDeleteRetentionInDays": 7,
+        "tenantId": TENANT,
+    }
     audit = snapshot.one("Microsoft.Insights/diagnosticSettings")
     assert audit["id"].startswith(f"{vault['id']}/providers/")
     assert [one["categoryGroup"] for one in audit["properties"]["logs"] if one["enabled"]] == ["audit"]
@@ -214,8 +224,13 @@ def test_sign_in_when_there_is_an_application_then_and_only_then_is_it_required(
     required = snapshot.settings["REQUIRE_ENTRA_CALLER"].lower() == "true"
     values = snapshot.one(CONFIG, "/authsettingsV2")["properties"]
     assert values["platform"] == {"enabled": required}
-    assert values["globalValidation"]["requireAuthentication"] is required
-    assert values["globalValidation"]["unauthenticatedClientAction"] == ("Return401" if required else "AllowAnonymous")
+    assert values["globalValidation"] == {
+        "excludedPaths": ["/api/health"],
+        "requireAuthentication": required,
+        "unauthenticatedClientAction": "Return401" if required else "AllowAnonymous",
+    }
+    assert values["httpSettings"] == {"requireHttps": True}
+    assert values["identityProviders"].keys() == {"azureActiveDirectory"}
     entra = values["identityProviders"]["azureActiveDirectory"]
     assert entra["enabled"] is required
     assert ("registration" in entra) is required
@@ -253,7 +268,8 @@ def test_application_when_made_then_it_has_the_roles_that_the_app_knows_and_want
     for role in application["appRoles"]:
         assert role["id"] == make_guid(application["uniqueName"], role["value"])
         assert role["isEnabled"] is True
-        assert set(role["allowedMemberTypes"]) <= {"Application", "User"}
+        assert set(role["allowedMemberTypes"]) == {"Application", "User"}
+    assert not {"isFallbackPublicClient", "publicClient", "spa", "web"} & application.keys()
     assert application["signInAudience"] == "AzureADMyOrg"
     assert application["api"]["requestedAccessTokenVersion"] == 2
     (principal,) = snapshot.of("Microsoft.Graph/servicePrincipals@v1.0")

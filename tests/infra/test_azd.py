@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.infra.compiler import INFRA, ROOT, Bicep
+from tests.infra.expressions import PRINCIPAL
 from tests.infra.variants import Snapshots
 
 pytestmark = [pytest.mark.xdist_group("bicep"), pytest.mark.long]
@@ -65,13 +66,21 @@ def test_tags_when_deployed_then_azd_finds_group_and_service(snapshots: Snapshot
 def test_outputs_when_deployed_from_the_portal_then_they_are_named_as_azds(snapshots: Snapshots) -> None:
     """So the commands of an operator are the same; and they tell what nobody has granted yet."""
     main, portal = (snapshots.of(name).outputs for name in ("default", "portal"))
-    assert main.keys() - portal.keys() == {"AZURE_LOCATION", "AZURE_TENANT_ID", "MFA_RESET_AUDIENCE"}
+    assert main.keys() - portal.keys() == {"AZURE_LOCATION", "AZURE_TENANT_ID"}
     assert portal.keys() <= main.keys()
     assert portal["MFA_RESET_GRAPH_ROLES"] == main["MFA_RESET_GRAPH_ROLES"]
 
 
 def test_outputs_when_deployed_then_each_is_an_environment_variable(snapshots: Snapshots) -> None:
     """Azd keeps them under their names."""
-    outputs = snapshots.of("default").outputs
+    snapshot = snapshots.of("default")
+    outputs, settings = snapshot.outputs, snapshot.settings
     assert all(re.fullmatch(r"(AZURE|MFA_RESET)(_[A-Z]+)+", name) for name in outputs)
-    assert outputs["MFA_RESET_LEDGER"] == snapshots.of("default").settings["LEDGER_URL"]
+    assert outputs["MFA_RESET_LEDGER"] == settings["LEDGER_URL"]
+    assert outputs["MFA_RESET_BUS"] == settings["ServiceBusConnection__fullyQualifiedNamespace"]
+    assert outputs["MFA_RESET_VAULT"] == settings["KEY_VAULT_URL"] == ""
+    assert outputs["MFA_RESET_IDENTITY"] == PRINCIPAL
+    assert outputs["MFA_RESET_APP"] == snapshot.one("Microsoft.Web/sites")["name"]
+    assert outputs["MFA_RESET_WORKSPACE"] == snapshot.one("Microsoft.OperationalInsights/workspaces")["id"]
+    (application,) = snapshot.of("Microsoft.Graph/applications@v1.0")
+    assert [outputs["MFA_RESET_AUDIENCE"]] == application["properties"]["identifierUris"]

@@ -138,6 +138,17 @@ def test_file_when_formatted_then_it_stays_as_it_is(bicep: Bicep, file: Path) ->
     assert bicep.format(file) == file.read_text()
 
 
+def test_gate_when_looked_for_then_nothing_turns_it_off() -> None:
+    """Neither another configuration, of which the nearest counts, nor a pragma but the one that has its reason.
+
+    Nor is there a file of parameters that azd would take instead of asking.
+    """
+    assert not [*INFRA.rglob("*.bicepparam")]
+    assert [*INFRA.rglob("bicepconfig.json")] == [INFRA / "bicepconfig.json"]
+    pragmas = [(file.name, line.strip()) for file in FILES for line in file.read_text().splitlines() if "#dis" in line]
+    assert pragmas == [("vault.bicep", "#disable-next-line use-recent-api-versions")]
+
+
 def test_gate_when_a_file_is_sound_then_nothing_is_found(bicep: Bicep, tmp_path: Path) -> None:
     """So what is found in the bad ones is what was done to them."""
     assert bicep.diagnose(put(tmp_path, SOUND)) == ()
