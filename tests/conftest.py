@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, settings
 from tests.azurite import Azurite, AzuriteMissingError
 from tests.outside import is_missing
 
-# How long an example takes says how busy the machine is, with four at work on two cores.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, with four at work on two cores. The rest is Hypothesis' own
+# choice: the same examples each time where CI is set, others each time elsewhere.
+settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
 

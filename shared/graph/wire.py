@@ -121,8 +121,8 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     """Return the seconds of a `Retry-After` in either of its forms (RFC 9110, 10.2.3); None where it says nothing."""
     if text is None:
         return None
-    if _SECONDS.fullmatch(text.strip()):
-        return float(text)
+    if _SECONDS.fullmatch(seconds := text.strip(" \t")):  # what HTTP calls white space, not what Python does
+        return float(seconds)
     try:
         at = parsedate_to_datetime(text)
         aware = at if at.tzinfo else at.replace(tzinfo=UTC)

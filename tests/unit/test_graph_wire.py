@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import (
@@ -187,6 +187,7 @@ def test_retry_after_when_read_then_seconds_or_none(text: str | None, seconds: f
 
 
 @given(st.text(max_size=60))
+@example("0\x1f")
 def test_retry_after_when_anything_then_never_breaks(text: str) -> None:
     """Any header gives a wait that is not negative, or none."""
     seconds = parse_retry_after(text, NOW)
