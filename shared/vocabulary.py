@@ -74,6 +74,18 @@ def in_safe_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return tuple(sorted(steps, key=lambda step: places.index(step.name)))
 
 
+class WaitingFor(StrEnum):
+    """Why a request has not ended yet."""
+
+    PAUSED = "paused"
+    HOURLY_LIMIT = "hourlyLimit"
+    THROTTLED = "throttled"
+    OPERATOR_NEEDED = "operatorNeeded"
+    ANOTHER_RESET = "anotherReset"
+    GRAPH_UNAVAILABLE = "graphUnavailable"
+    NEXT_DELIVERY = "nextDelivery"
+
+
 class Removal(StrEnum):
     """How a method stops working."""
 
@@ -103,6 +115,9 @@ class MethodResult(StrEnum):
     REMAINING = "remaining"
     UNSUPPORTED = "unsupported"
     NOT_PERMITTED = "notPermitted"
+    UNCONFIRMED = "unconfirmed"
+    WOULD_DELETE = "wouldDelete"
+    WOULD_DEACTIVATE = "wouldDeactivate"
 
 
 class StepResult(StrEnum):
@@ -113,3 +128,4 @@ class StepResult(StrEnum):
     FAILED = "failed"
     UNCONFIRMED = "unconfirmed"
     NOT_PERMITTED = "notPermitted"
+    WOULD_DO = "wouldDo"

@@ -66,7 +66,7 @@ def a_policy_document(**changes: object) -> dict[str, Any]:
         "privileged": {"roles": "any", "groups": "assignable", "instead": ["revokeSessions"]},
         "guests": "allow",
         "intake": {"mappings": [], "defenderRoles": ["compromised"], "domains": {}},
-        "limits": {"resetsPerHour": 100, "usersPerAlert": 20, "cooldownMinutes": 30},
+        "limits": {"resetsPerHour": 100, "privilegedPerHour": 10, "usersPerAlert": 20, "cooldownMinutes": 30},
     } | changes
 
 

@@ -19,6 +19,7 @@ from shared.model import (
     StepLine,
     User,
     UserReference,
+    Waiting,
 )
 from shared.vocabulary import (
     FUNCTION_KEY,
@@ -34,6 +35,7 @@ from shared.vocabulary import (
     StepName,
     StepResult,
     UserId,
+    WaitingFor,
 )
 
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -162,4 +164,6 @@ accepted_requests = st.builds(
     evidence=st.none() | evidences,
     outcome=st.none() | outcomes,
     reported=st.booleans(),
+    user_id=st.none() | user_ids,
+    waiting=st.none() | st.builds(Waiting, why=st.sampled_from(WaitingFor), since=times),
 )

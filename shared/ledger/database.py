@@ -13,7 +13,7 @@ from typing import Literal
 
 from shared.errors import LedgerUnavailableError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 APPLICATION_ID = 0x6D666172  # "mfar": tells our file from another program's
 SCHEMA = (
     "PRAGMA journal_mode = WAL",  # the file remembers it
@@ -33,6 +33,9 @@ SCHEMA = (
         evidence TEXT,
         outcome TEXT,
         reported INTEGER NOT NULL,
+        resolved_id TEXT,
+        waiting_for TEXT,
+        waiting_since TEXT,
         PRIMARY KEY (caller, request_id)
     ) STRICT
     """,

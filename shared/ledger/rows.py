@@ -12,8 +12,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from shared.errors import LedgerUnavailableError
-from shared.model import AcceptedRequest, Control, Coverage, Evidence, Outcome, RequestKey, ResetRequest
-from shared.vocabulary import Caller, RequestId, Source
+from shared.model import AcceptedRequest, Control, Coverage, Evidence, Outcome, RequestKey, ResetRequest, Waiting
+from shared.vocabulary import Caller, RequestId, Source, UserId, WaitingFor
 
 # `| None`, which no row holds: pydantic takes a configuration, and hands it down to every field, only where the
 # outermost type is no dataclass.
@@ -50,6 +50,9 @@ class RequestRow:
     evidence: str | None
     outcome: str | None
     reported: bool
+    resolved_id: str | None = None
+    waiting_for: str | None = None
+    waiting_since: str | None = None
 
 
 def to_row(accepted: AcceptedRequest) -> RequestRow:
@@ -72,6 +75,9 @@ def to_row(accepted: AcceptedRequest) -> RequestRow:
         evidence=None if accepted.evidence is None else evidence_to_json(accepted.evidence),
         outcome=None if accepted.outcome is None else outcome_to_json(accepted.outcome),
         reported=accepted.reported,
+        resolved_id=accepted.user_id,
+        waiting_for=accepted.waiting.why.value if accepted.waiting else None,
+        waiting_since=to_time_text(accepted.waiting.since) if accepted.waiting else None,
     )
 
 
@@ -91,6 +97,8 @@ def from_row(row: RequestRow) -> AcceptedRequest:
         evidence=None if row.evidence is None else _from_json(_EVIDENCE, row.evidence),
         outcome=None if row.outcome is None else outcome_from_json(row.outcome),
         reported=row.reported,
+        user_id=UserId(row.resolved_id) if row.resolved_id else None,
+        waiting=_read_waiting(row),
     )
 
 
@@ -162,6 +170,13 @@ def _read_source(text: str) -> Source:
         return Source(text)
     except ValueError:
         raise UnreadableRowError from None
+
+
+def _read_waiting(row: RequestRow) -> Waiting | None:
+    """Read why a request waits; nothing for a reason that this version does not know, for it decides nothing."""
+    if row.waiting_since is None or row.waiting_for not in set(WaitingFor):
+        return None
+    return Waiting(WaitingFor(row.waiting_for), from_time_text(row.waiting_since))
 
 
 def _to_json[Value](adapter: TypeAdapter[Value | None], value: Value) -> str:

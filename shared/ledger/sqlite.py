@@ -270,4 +270,5 @@ def _keys(found: list[Any]) -> tuple[RequestKey, ...]:
 def _row(found: Sequence[Any] | None) -> RequestRow:
     if found is None:
         raise LedgerUnavailableError("The ledger holds no request under this key.")
-    return replace(RequestRow(*found), reported=bool(found[-1]))
+    values = dict(zip(_COLUMNS, found, strict=True))
+    return RequestRow(**values | {"reported": bool(values["reported"])})

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from shared.errors import LedgerUnavailableError
 from shared.ledger.rows import RequestRow, from_row
-from shared.ledger.table_rows import PLAIN, TEXTS, is_same_run, keys_of, run_keys
+from shared.ledger.table_rows import OPTIONAL, PLAIN, TEXTS, is_same_run, keys_of, run_keys
 from shared.ledger.tables import REQUESTS, USERS, Found, Row, Tables, read_text
 from shared.model import AcceptedRequest, RequestKey
 from shared.vocabulary import Caller, RequestId
@@ -53,7 +53,7 @@ class TableRequests:
         for run in runs:
             if is_same_run(run, row):
                 texts |= {name: text for name in TEXTS if (text := read_text(name, run)) is not None}
-        plain = {name: row[name] for name in PLAIN}
+        plain = {name: row[name] for name in PLAIN} | {name: row.get(name) or None for name in OPTIONAL}
         return from_row(RequestRow(caller=key.caller, request_id=key.request_id, **plain, **texts))
 
     async def _runs_of(self, key: RequestKey, row: Row) -> list[Row]:

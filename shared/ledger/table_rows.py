@@ -18,13 +18,16 @@ FORGOTTEN_BY_AGE = (
     (REQUESTS, f"PartitionKey ge '{CHILDREN}' and PartitionKey lt '{CHILDREN[:-1]};'"),
 )
 TEXTS = ("request", "evidence", "outcome")
-PLAIN = [name for name in RequestRow.__dataclass_fields__ if name not in {*TEXTS, "caller", "request_id"}]
+# An empty text stands for nothing: a merge clears no property.
+OPTIONAL = ("resolved_id", "waiting_for", "waiting_since")
+PLAIN = [name for name in RequestRow.__dataclass_fields__ if name not in {*TEXTS, *OPTIONAL, "caller", "request_id"}]
 
 
 def request_row(accepted: AcceptedRequest) -> Row:
     """Write an accepted request as a row of `Requests`; raise ValueError as `rows.to_row` does."""
     values = asdict(to_row(accepted))
     row = keys_of(accepted.key) | {name: values[name] for name in PLAIN}
+    row |= {name: values[name] or "" for name in OPTIONAL}
     for name in TEXTS:
         row |= write_text(name, values[name])
     return row

@@ -4,6 +4,7 @@ from shared.model.directory import Group, Method, RoleHolding, SignIn, Subject, 
 from shared.model.history import Control, Coverage
 from shared.model.record import (
     AcceptedRequest,
+    CoveredBy,
     Evidence,
     MethodLine,
     Outcome,
@@ -12,6 +13,7 @@ from shared.model.record import (
     PlannedStep,
     Reason,
     StepLine,
+    Waiting,
 )
 from shared.model.requests import (
     Incident,
@@ -29,6 +31,7 @@ __all__ = [
     "AcceptedRequest",
     "Control",
     "Coverage",
+    "CoveredBy",
     "Evidence",
     "Group",
     "Incident",
@@ -51,5 +54,6 @@ __all__ = [
     "Subject",
     "User",
     "UserReference",
+    "Waiting",
     "parse_key",
 ]

@@ -17,15 +17,18 @@ from shared.vocabulary import (
     Step,
     StepResult,
     UserId,
+    WaitingFor,
 )
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why, as a stable code and a sentence."""
+    """Why, as a stable code and a sentence; `method` is the id of the method, `step` the step that it is about."""
 
     code: str
     text: str
+    method: MethodId | None = None
+    step: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,21 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class CoveredBy:
+    """The reset that covers a request; `verified_at` is the start of its last verifying listing."""
+
+    request_id: RequestId
+    caller: Caller
+    status: Status
+    verified_at: datetime
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """How one request ended: the HTTP answer, the message on the outcome topic, the ledger entry."""
+    """How one request ended: the HTTP answer, the message on the outcome topic, the ledger entry.
+
+    `asked` is the user's identifier as the request named it; `replayed` marks an earlier outcome that is given again.
+    """
 
     request_id: RequestId
     caller: Caller
@@ -129,6 +145,17 @@ class Outcome:
     requested_by: str | None = None
     incident: Incident | None = None
     started_at: datetime | None = None
+    asked: str | None = None
+    covered_by: CoveredBy | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a request waits, and since when: it is next tried at its `due_at`."""
+
+    why: WaitingFor
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -136,7 +163,8 @@ class AcceptedRequest:
     """A request that the ledger holds: from here on it ends somewhere visible.
 
     `run` counts how often it was asked for again after an outcome. Something will take it up by `due_at`, and what
-    comes a good deal earlier is superseded; patience counts from `patient_since`.
+    comes a good deal earlier is superseded; patience counts from `patient_since`. `user_id` is the user that the
+    request's identifier led to in the first delivery: a name that changes hands later leads to nobody else.
     """
 
     key: RequestKey
@@ -152,3 +180,5 @@ class AcceptedRequest:
     evidence: Evidence | None = None
     outcome: Outcome | None = None
     reported: bool = False
+    user_id: UserId | None = None
+    waiting: Waiting | None = None

@@ -51,7 +51,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class ResetRequest:
-    """One user to reset, as asked for; `also` are weaker identifiers that were given beside `user`, strongest first."""
+    """One user to reset, as asked for; `also` are weaker identifiers that were given beside `user`, strongest first.
+
+    `asked` is the identifier as the sender wrote it, for the outcome only.
+    """
 
     request_id: RequestId
     user: UserReference
@@ -63,6 +66,7 @@ class ResetRequest:
     incident: Incident | None = None
     dry_run: bool = False
     also: tuple[UserReference, ...] = ()
+    asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class InvalidItem:
 
     request_id: RequestId | None
     problems: tuple[Problem, ...]
+    asked: str | None = None
 
 
 @dataclass(frozen=True, order=True)

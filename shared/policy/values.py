@@ -147,6 +147,7 @@ class Limits(_Part):
     """How much at once."""
 
     resets_per_hour: int = Field(default=100, ge=1, le=100_000)
+    privileged_per_hour: int = Field(default=10, ge=1, le=100_000)
     users_per_alert: int = Field(default=20, ge=1, le=MAX_USERS_PER_BODY)
     cooldown_minutes: int = Field(default=30, ge=0, le=24 * 60)
 

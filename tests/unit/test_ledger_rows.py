@@ -161,7 +161,7 @@ def test_row_of_today_when_read_later_is_what_it_was() -> None:
     """Rows lie for 400 days: whoever renames a field has to read the old name, or to raise the schema version."""
     assert from_row(FROZEN_ROW) == FROZEN_VALUE
     written = to_row(FROZEN_VALUE)
-    assert json.loads(written.request) == json.loads(FROZEN_ROW.request) | {"also": []}
+    assert json.loads(written.request) == json.loads(FROZEN_ROW.request) | {"also": [], "asked": None}
     new = {"sign_in": None, "every_type_listed": True}
     assert json.loads(written.evidence or "") == json.loads(FROZEN_ROW.evidence or "") | new
 

@@ -21,6 +21,7 @@ from shared.vocabulary import (
     Step,
     StepName,
     StepResult,
+    WaitingFor,
     in_safe_order,
 )
 from tests.builders import NOW, a_line, a_request, a_step, a_user, an_accepted_request, an_evidence, an_outcome
@@ -69,6 +70,9 @@ FROZEN: dict[type[StrEnum], dict[str, str]] = {
         "REMAINING": "remaining",
         "UNSUPPORTED": "unsupported",
         "NOT_PERMITTED": "notPermitted",
+        "UNCONFIRMED": "unconfirmed",
+        "WOULD_DELETE": "wouldDelete",
+        "WOULD_DEACTIVATE": "wouldDeactivate",
     },
     StepResult: {
         "DONE": "done",
@@ -76,6 +80,16 @@ FROZEN: dict[type[StrEnum], dict[str, str]] = {
         "FAILED": "failed",
         "UNCONFIRMED": "unconfirmed",
         "NOT_PERMITTED": "notPermitted",
+        "WOULD_DO": "wouldDo",
+    },
+    WaitingFor: {
+        "PAUSED": "paused",
+        "HOURLY_LIMIT": "hourlyLimit",
+        "THROTTLED": "throttled",
+        "OPERATOR_NEEDED": "operatorNeeded",
+        "ANOTHER_RESET": "anotherReset",
+        "GRAPH_UNAVAILABLE": "graphUnavailable",
+        "NEXT_DELIVERY": "nextDelivery",
     },
     ReferenceKind: {
         "OBJECT_ID": "objectId",

@@ -333,11 +333,9 @@ def test_policy_when_a_profile_removes_methods_then_the_registration_window_must
 def test_policy_with_the_least_has_the_limits_of_the_contract_and_no_selective_profile() -> None:
     """What nobody wrote is what product.md 2 says."""
     policy = parse_policy(json.dumps(SOUND))
-    assert (policy.limits.resets_per_hour, policy.limits.users_per_alert, policy.limits.cooldown_minutes) == (
-        100,
-        20,
-        30,
-    )
+    limits = policy.limits
+    assert (limits.resets_per_hour, limits.privileged_per_hour) == (100, 10)
+    assert (limits.users_per_alert, limits.cooldown_minutes) == (20, 30)
     assert (policy.default_profiles.request, policy.default_profiles.alert) == ("reregister", "compromised")
     assert (policy.intake.defender_roles, policy.intake.mappings, policy.intake.domains) == (("compromised",), (), {})
     only = policy.profiles[ProfileName("reregister")]
@@ -347,7 +345,12 @@ def test_policy_with_the_least_has_the_limits_of_the_contract_and_no_selective_p
 
 @pytest.mark.parametrize(
     ("limit", "least", "most"),
-    [("resetsPerHour", 1, 100_000), ("usersPerAlert", 1, 500), ("cooldownMinutes", 0, 24 * 60)],
+    [
+        ("resetsPerHour", 1, 100_000),
+        ("privilegedPerHour", 1, 100_000),
+        ("usersPerAlert", 1, 500),
+        ("cooldownMinutes", 0, 24 * 60),
+    ],
 )
 def test_policy_when_a_limit_is_at_its_edge_then_it_is_taken_and_beyond_it_refused(
     limit: str, least: int, most: int
