@@ -45,6 +45,13 @@ async def resume_lost(timer: func.TimerRequest, context: func.Context) -> None: 
     await house().sweep.resume_the_lost()
 
 
+@app.timer_trigger("timer", schedule="15,45 * * * * *")
+async def wake_held_back(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 - as above
+    """Let requests go on that a pause or an hourly limit held back, twice a minute."""
+    correlate(context.trace_context.trace_parent)
+    await house().waker.wake()
+
+
 @app.timer_trigger("timer", schedule="0 23 3 * * *")
 async def purge_ledger(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 - as above
     """Forget what is older than the ledger keeps, once a day."""

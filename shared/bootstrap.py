@@ -17,11 +17,12 @@ from shared.logs import log, quiet_libraries
 from shared.ports import Clock, Ledger
 from shared.readiness import check_readiness
 from shared.reception import Reception
-from shared.service import Service
+from shared.service import make_service
 from shared.settings import BusSettings, LedgerSettings, Settings
 from shared.steps import StepTaker
 from shared.sweep import Sweep
 from shared.vault import KeyVault
+from shared.waking import Waker
 from shared.web import Web
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class House:
 
     reception: Reception
     sweep: Sweep
+    waker: Waker
     web: Web
     directory: GraphDirectory
     ledger: Ledger
@@ -75,7 +77,7 @@ def build(settings: Settings) -> House:
     bus = ServiceBus(partial(connect_bus, settings.bus), *names)
     vault = KeyVault(settings.key_vault_url, settings.client_id) if settings.key_vault_url else None
     steps = StepTaker(directory, ledger, clock, vault)
-    service = Service(settings.policy, directory, ledger, clock, steps)
+    service = make_service(settings.policy, directory, ledger, clock, steps)
     reception = Reception(
         settings.policy,
         ledger,
@@ -83,12 +85,14 @@ def build(settings: Settings) -> House:
         clock,
         handle=service.handle,
         give_up=service.give_up,
+        mend=service.mender.mend,
         new_id=lambda: str(uuid.uuid4()),
         jitter=random.SystemRandom().random,
     )
     check = partial(check_readiness, settings.policy, directory)
     web = Web(reception, settings.require_entra_caller, check)
-    return House(reception, Sweep(ledger, bus, clock, reception.endings), web, directory, ledger, bus, vault)
+    sweep, waker = Sweep(ledger, bus, clock, reception.endings), Waker(ledger, bus, clock, service.budgets)
+    return House(reception, sweep, waker, web, directory, ledger, bus, vault)
 
 
 def open_ledger(settings: LedgerSettings, clock: Clock, *, as_operator: bool = False) -> Ledger:

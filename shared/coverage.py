@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.evidence import STILL_LISTED
 from shared.model import AcceptedRequest, Coverage, Evidence, Outcome, RequestKey, Selection
@@ -10,16 +10,21 @@ from shared.plan import NOTHING, Scope
 from shared.remains import OPEN_SKIPS
 from shared.vocabulary import AFTER_VERIFYING, MethodResult, Removal, Step, StepResult
 
+NEVER = datetime.min.replace(tzinfo=UTC)
 _UNDONE = {StepResult.FAILED, StepResult.NOT_PERMITTED, StepResult.UNCONFIRMED}
 _GONE = {MethodResult.DELETED, MethodResult.ALREADY_GONE, MethodResult.DEACTIVATED}
 
 
 @dataclass(frozen=True)
 class History:
-    """What earlier requests for the user cover, the newest first, and when what this one is about was seen."""
+    """What earlier requests for the user cover, the newest first, and when what this one is about was seen.
+
+    What was tried in vain before `retry_before` is tried again: something may have been granted since.
+    """
 
     coverages: tuple[Coverage, ...]
     seen_at: datetime
+    retry_before: datetime = NEVER
 
 
 def seen_at(accepted: AcceptedRequest, cooldown: timedelta) -> datetime:
@@ -30,6 +35,13 @@ def seen_at(accepted: AcceptedRequest, cooldown: timedelta) -> datetime:
     if accepted.request.observed_at is None:
         return accepted.first_enqueued_at - cooldown
     return min(accepted.request.observed_at, accepted.first_enqueued_at)
+
+
+def last_look_of(outcome: Outcome) -> datetime:
+    """Return until when a success has looked: the start of its last verifying listing, or of what covers it."""
+    if outcome.covered_by:
+        return outcome.covered_by.verified_at
+    return outcome.verified_at or outcome.started_at or outcome.accepted_at
 
 
 def coverage_of(  # noqa: PLR0913 - what was asked for, what was done, and when
@@ -52,6 +64,7 @@ def coverage_of(  # noqa: PLR0913 - what was asked for, what was done, and when
     undone = {line.step for line in evidence.steps if line.result in _UNDONE or line.detail in OPEN_SKIPS}
     asked = {str(step) for step in steps}
     done = [line for line in evidence.steps if line.step in asked and line.result is StepResult.DONE]
+    tried = [line.at for line in evidence.steps if line.step in asked and line.result in _UNDONE]
     stayed = [line for line in evidence.methods if line.result not in _GONE and line.error != STILL_LISTED]
     return Coverage(
         RequestKey(outcome.caller, outcome.request_id),
@@ -63,6 +76,7 @@ def coverage_of(  # noqa: PLR0913 - what was asked for, what was done, and when
         tuple(str(step) for step in steps if step.name not in AFTER_VERIFYING or str(step) not in undone),
         tuple((line.type, line.id, line.detail) for line in stayed),
         tuple(sorted(undone)),
+        min(tried, default=None),
     )
 
 
@@ -86,9 +100,16 @@ def find_covering(history: History, scope: Scope, steps: Iterable[Step]) -> Cove
     """
     asked = {str(step) for step in steps}
     for coverage in history.coverages:
-        if history.seen_at <= coverage.until and asked <= set(coverage.steps) and _took_on(coverage, scope):
+        covers = asked <= set(coverage.steps) and _took_on(coverage, scope)
+        if history.seen_at <= coverage.until and covers and not _is_to_be_retried(coverage, asked, history):
             return coverage
     return None
+
+
+def _is_to_be_retried(coverage: Coverage, asked: set[str], history: History) -> bool:
+    """Whether a step that is asked for was tried in vain so long ago that it is tried again."""
+    in_vain = not asked.isdisjoint(coverage.undone)
+    return in_vain and coverage.tried_at is not None and coverage.tried_at <= history.retry_before
 
 
 def _took_on(coverage: Coverage, scope: Scope) -> bool:

@@ -49,7 +49,7 @@ def decide(request: ResetRequest, caller: Caller, subject: Subject, history: His
     """
     profile = policy.profiles[request.profile]
     privileged = () if profile.privileged == "allow" else tuple(_privileged(subject, policy))
-    others = (*_caller(request, caller, profile, policy), *_never(subject, policy), *_guest(subject, policy))
+    others = (*judge_caller(request, caller, policy), *_never(subject, policy), *_guest(subject, policy))
     dry_run = request.dry_run or policy.mode == "observe"
     if others or privileged:
         instead = () if others else in_safe_order(policy.privileged.instead)
@@ -81,7 +81,12 @@ def _instead_covered(by: Coverage, instead: tuple[Step, ...]) -> Reason:
     return Reason("insteadCovered", text)
 
 
-def _caller(request: ResetRequest, caller: Caller, profile: Profile, policy: Policy) -> Iterable[Reason]:
+def judge_caller(request: ResetRequest, caller: Caller, policy: Policy) -> tuple[Reason, ...]:
+    """Say why this caller may not ask for this, whoever the user is; nothing where they may."""
+    return tuple(_reasons_against(request, caller, policy.profiles[request.profile], policy))
+
+
+def _reasons_against(request: ResetRequest, caller: Caller, profile: Profile, policy: Policy) -> Iterable[Reason]:
     if not policy.may_ask_for(caller, request.profile):
         yield Reason("callerMayNotAsk", f"Caller {caller} may not ask for profile {request.profile}.")
     if request.selection and not profile.selective:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.documents import request_document
 from shared.errors import (
@@ -12,12 +13,16 @@ from shared.errors import (
     LedgerUnavailableError,
     NotPermittedError,
     OperatorError,
+    OutOfTimeError,
 )
+from shared.evidence import has_progressed
 from shared.logs import alert, log
 from shared.model import AcceptedRequest, Outcome
-from shared.patience import ALERT_AFTER, PATIENCE, counts_as_attempt, next_try_at
+from shared.patience import ALERT_AFTER, PATIENCE, counts_as_attempt, next_try_at, waiting_after
 from shared.ports import Bus, Clock, Ledger, RejectedCopy
 from shared.vocabulary import Source, Status
+
+COMES_BACK_AFTER = timedelta(minutes=1)
 
 type Obstacle = Later | GraphError | TimeoutError | LedgerUnavailableError
 type GiveUp = Callable[[AcceptedRequest, str], Awaitable[Outcome]]
@@ -70,6 +75,8 @@ class Endings:
         In that order: a delivery that ends in between comes again, and schedules another one.
         """
         now = self.clock.now()
+        if isinstance(error, OutOfTimeError):
+            error = await self._judge_the_time(accepted, error)
         # What does not count as an attempt goes on somewhere: at another worker, or in the next delivery.
         if counts_as_attempt(error) and now - accepted.patient_since >= PATIENCE:
             try:
@@ -84,7 +91,18 @@ class Endings:
         at = next_try_at(error, attempts, now, self.jitter())
         self.tell_obstacle(accepted, error, at.isoformat(timespec="seconds"))
         await self.bus.schedule_resume(accepted.key, at)
-        await self.ledger.expect(accepted.key, at, patient_since=at if isinstance(error, HeldBackError) else None)
+        since = at if isinstance(error, HeldBackError) else None
+        await self.ledger.expect(accepted.key, at, waiting=waiting_after(error, accepted, now), patient_since=since)
+
+    async def come_back(self, accepted: AcceptedRequest) -> None:
+        """Schedule a resume in a minute, for what has to be done for an ended request once more."""
+        await self.bus.schedule_resume(accepted.key, self.clock.now() + COMES_BACK_AFTER)
+
+    async def _judge_the_time(self, accepted: AcceptedRequest, error: OutOfTimeError) -> OutOfTimeError:
+        """Let a delivery that changed something go on at once; one that only took its time was an attempt."""
+        kept = await self.ledger.read(accepted.key)
+        progressed = kept is not None and has_progressed(accepted.evidence, kept.evidence)
+        return OutOfTimeError(error.code, self.clock.now() if progressed else None, counts=not progressed)
 
     async def end_as_failed(self, accepted: AcceptedRequest, code: str, body: bytes | None = None) -> None:
         """Give up, and tell everybody who is told; raise Later where another worker is at it, or was since."""

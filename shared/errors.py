@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.vocabulary import StepName, WaitingFor
+
 
 class MfaResetError(Exception):
     """Something went wrong."""
@@ -45,12 +47,21 @@ class OperatorError(Later):
 
 
 class HeldBackError(Later):
-    """It is held back, by an operator's pause or by the hourly limit: however long, that uses up no patience."""
+    """It is held back, by an operator's pause or by an hourly limit: however long, that uses up no patience.
+
+    `budget` names the line in which it has its place (a `shared.model.Budget` as text); None where it has none.
+    """
 
     at: datetime
 
-    def __init__(self, code: str, at: datetime) -> None:
-        super().__init__(code, at, counts=False)
+    def __init__(self, why: WaitingFor, at: datetime, budget: str | None = None) -> None:
+        super().__init__(why.value, at, counts=False)
+        self.why = why
+        self.budget = budget
+
+
+class OutOfTimeError(Later):
+    """The time of this delivery is over: it counts as an attempt unless something was changed."""
 
 
 class ClaimHeldError(Later):
@@ -61,10 +72,14 @@ class ClaimHeldError(Later):
 
 
 class ClaimLostError(Later):
-    """The claim on this user was lost to another worker."""
+    """The claim on this user was lost to another worker.
+
+    `switched` is the step that enables or disables the account, where this worker may have taken it without the claim.
+    """
 
     def __init__(self) -> None:
         super().__init__("claimLost", counts=False)
+        self.switched: StepName | None = None
 
 
 class LedgerUnavailableError(MfaResetError):

@@ -138,3 +138,15 @@ def _settle(line: MethodLine) -> MethodLine:
     if line.result in _GONE:
         return line
     return replace(line, result=MethodResult.DELETED if may_be_ours(line) else MethodResult.ALREADY_GONE, error=None)
+
+
+def has_progressed(before: Evidence | None, after: Evidence | None) -> bool:
+    """Whether more is done by `after` than was by `before`; nothing where nothing was found yet."""
+    return bool(_done(after) - _done(before))
+
+
+def _done(evidence: Evidence | None) -> set[tuple[str, str]]:
+    if evidence is None:
+        return set()
+    gone = {(line.type, str(line.id)) for line in evidence.methods if line.result in _GONE}
+    return gone | {("step", line.step) for line in evidence.steps if line.result is StepResult.DONE}

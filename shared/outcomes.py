@@ -17,6 +17,7 @@ from shared.model import (
     Problem,
     Reason,
     StepLine,
+    User,
 )
 from shared.plan import line_of
 from shared.policy import Profile
@@ -112,6 +113,7 @@ def covered(accepted: AcceptedRequest, evidence: Evidence, decision: Covered, lo
         elif new:
             reasons += open_methods(replace(evidence, methods=(line,)))
     unseen = [type_ for type_ in look.unlisted if (type_, ALL_OF_ITS_TYPE, None) not in stayed]
+    reasons += _untrue_by_now(by, decision.profile, evidence.user)
     text = "could not be listed, so what was registered since is not known."
     reasons += [Reason("notPermitted", f"{type_} {text}") for type_ in unseen]
     status = Status.PARTIAL if len(reasons) > 1 else Status.COVERED
@@ -135,6 +137,13 @@ def refused(
         dry_run=dry_run,
         follow_ups=follow_ups or name_follow_ups_of_refusal(evidence),
     )
+
+
+def refused_at_acceptance(
+    accepted: AcceptedRequest, reasons: tuple[Reason, ...], now: datetime, *, dry_run: bool
+) -> Outcome:
+    """Say why this caller may not ask for this; nothing was read of the user."""
+    return _outcome(accepted, Status.REFUSED, now, reasons=reasons, dry_run=dry_run)
 
 
 def refused_in_a_dry_run(
@@ -271,6 +280,19 @@ def _covered_by(by: Coverage) -> Reason:
             f"{undone}. It began them at {until}. What was seen later, as observedAt says, is done again."
         )
     return Reason("coveredBy", text)
+
+
+def _untrue_by_now(by: Coverage, profile: Profile, user: User) -> list[Reason]:
+    """Name the steps that are asked for and that the reset which covers them left undone, or that were undone since."""
+    asked = [str(step) for step in profile.steps]
+    text = "was not done by the reset that covers this request; it is tried again for what comes after the cooldown."
+    reasons = [Reason("stepOpen", f"{step} {text}", step=step) for step in asked if step in by.undone]
+    disables, enables = str(StepName.DISABLE_ACCOUNT), str(StepName.ENABLE_ACCOUNT)
+    done = set(by.steps) - set(by.undone)
+    if disables in asked and disables in done and enables not in done and user.account_enabled:
+        text = "That reset disabled the account; somebody has enabled it since."
+        reasons.append(Reason("changedSince", text, step=disables))
+    return reasons
 
 
 def _still_in_scope(plan: Plan) -> list[MethodLine]:

@@ -2,7 +2,18 @@
 
 from datetime import datetime, timedelta
 
-from shared.errors import GraphError, HeldBackError, Later, ThrottledError, UnavailableError
+from shared.errors import (
+    ClaimHeldError,
+    GraphError,
+    HeldBackError,
+    Later,
+    NotPermittedError,
+    OperatorError,
+    ThrottledError,
+    UnavailableError,
+)
+from shared.model import AcceptedRequest, Waiting, parse_budget
+from shared.vocabulary import WaitingFor
 
 RESUME_MINUTES = (1, 2, 5, 15, 60)  # then hourly
 JITTER = 0.1
@@ -22,7 +33,7 @@ def counts_as_attempt(error: Later | GraphError) -> bool:
 
 def next_try_at(error: Later | GraphError, attempts: int, now: datetime, jitter: float) -> datetime:
     """Return when to try again after `attempts` tries; `jitter` from 0 to 1 keeps many requests apart."""
-    if isinstance(error, HeldBackError):  # many wait for the same moment
+    if isinstance(error, HeldBackError) and error.why is WaitingFor.PAUSED:  # many wait for the same moment
         return max(error.at, now) + HELD_BACK_JITTER * jitter
     if isinstance(error, Later) and error.at is not None:
         return max(error.at, now)
@@ -31,3 +42,26 @@ def next_try_at(error: Later | GraphError, attempts: int, now: datetime, jitter:
     if isinstance(error, ThrottledError | UnavailableError) and error.retry_after_seconds is not None:
         wait = max(wait, timedelta(seconds=min(error.retry_after_seconds, LONGEST_WAIT.total_seconds())))
     return now + wait
+
+
+def waiting_after(error: Later | GraphError, accepted: AcceptedRequest, now: datetime) -> Waiting:
+    """Say what a request waits for after an obstacle, and since when: one that stays the same began earlier."""
+    why, budget = _why(error), parse_budget(error.budget or "") if isinstance(error, HeldBackError) else None
+    same = accepted.waiting is not None and accepted.waiting.why is why
+    return Waiting(why, accepted.waiting.since if accepted.waiting and same else now, budget)
+
+
+def _why(error: Later | GraphError) -> WaitingFor:
+    match error:
+        case HeldBackError(why=why):
+            return why
+        case ThrottledError():
+            return WaitingFor.THROTTLED
+        case OperatorError() | NotPermittedError():
+            return WaitingFor.OPERATOR_NEEDED
+        case ClaimHeldError():
+            return WaitingFor.ANOTHER_RESET
+        case Later():
+            return WaitingFor.NEXT_DELIVERY
+        case _:
+            return WaitingFor.GRAPH_UNAVAILABLE

@@ -3,22 +3,26 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import batched
 
 from shared import outcomes
-from shared.endings import Endings, GiveUp, body_of
-from shared.errors import BusUnavailableError, GraphError, Later, LedgerUnavailableError
+from shared.coverage import last_look_of
+from shared.endings import Endings, GiveUp, Obstacle, body_of, code_of
+from shared.errors import BusUnavailableError, GraphError, Later, LedgerUnavailableError, OutOfTimeError
 from shared.intake import Envelope, fingerprint, parent_of, parse_resume, queue_parent_id, read_body
 from shared.logs import log
 from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey, ResetRequest, parse_key
-from shared.patience import LOST_AFTER
+from shared.patience import LOST_AFTER, waiting_after
 from shared.policy import Policy
 from shared.ports import Bus, Call, Clock, Delivery, Family, Finished, Ledger, Pending, Reply
-from shared.vocabulary import QUEUE, Caller, RequestId, Source, Status
+from shared.vocabulary import QUEUE, Caller, RequestId, Source, Status, UserId
 
 DELIVERY_SECONDS = 240.0  # the own deadline of one delivery: the rest of a large user goes on in the next
+WORK_SECONDS = 260.0  # after which what a delivery does is cut off, whatever Microsoft Graph does
+LONGEST_SECONDS = 290.0  # after which the whole delivery is: its message's lock lasts 300
 INLINE_SECONDS = 60.0  # how long a call waits for its outcome: Logic Apps give up after 120 s
 SAFETY_RESUME_SECONDS = 90.0  # when accepted work over HTTP is taken up again should this process not finish it
 # Until its resume is scheduled, what came over HTTP would be missed by nobody: by when the resume should have come, it
@@ -34,13 +38,14 @@ ROWS_AT_ONCE = 10
 _REPLAYED = {Status.COMPLETED, Status.COVERED}
 
 type Handle = Callable[[AcceptedRequest, datetime], Awaitable[Outcome]]
+type Mend = Callable[[UserId], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Reception:
     """Takes deliveries and calls (fates: product.md 4).
 
-    `handle` and `give_up` are the service's, `new_id` makes ids that nobody has, `jitter` draws from 0 to 1.
+    `handle`, `give_up` and `mend` are the service's, `new_id` makes ids that nobody has, `jitter` draws from 0 to 1.
     """
 
     policy: Policy
@@ -49,9 +54,12 @@ class Reception:
     clock: Clock
     handle: Handle
     give_up: GiveUp
+    mend: Mend
     new_id: Callable[[], str]
     jitter: Callable[[], float]
     inline_seconds: float = INLINE_SECONDS
+    work_seconds: float = WORK_SECONDS
+    longest_seconds: float = LONGEST_SECONDS
     endings: Endings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,15 +71,16 @@ class Reception:
     async def receive(self, delivery: Delivery) -> None:
         """See one message to its end: returning settles it, an exception gives it back to be delivered again.
 
-        Raises LedgerUnavailableError and BusUnavailableError, after a pause; a second delivery of the same message
-        finds its request in the ledger and goes on there.
+        Raises LedgerUnavailableError and BusUnavailableError, after a pause, and TimeoutError: it ends within 290 s. A
+        second delivery of the same message finds its request in the ledger and goes on there.
         """
-        try:
-            await self._receive(delivery)
-        except (LedgerUnavailableError, BusUnavailableError) as error:
-            log("givenBack", logging.ERROR, code=type(error).__name__)
-            await self.clock.sleep(HOLD_BACK_SECONDS)
-            raise
+        async with asyncio.timeout(self.longest_seconds):
+            try:
+                await self._receive(delivery)
+            except (LedgerUnavailableError, BusUnavailableError) as error:
+                log("givenBack", logging.ERROR, code=type(error).__name__)
+                await self.clock.sleep(HOLD_BACK_SECONDS)
+                raise
 
     async def _receive(self, delivery: Delivery) -> None:
         resumed = parse_resume(delivery.body)
@@ -107,6 +116,8 @@ class Reception:
         accepted = await self.ledger.read(key) if key else None
         if accepted is None:
             log("unknownResume", logging.WARNING, code="dropped")
+        elif not await self._is_mended(accepted):
+            await self.endings.come_back(accepted)
         elif accepted.outcome:
             if not accepted.reported:
                 await self.endings.report(accepted, accepted.outcome, body_of(accepted))
@@ -119,11 +130,27 @@ class Reception:
         """Carry it to its outcome, or schedule a resume before the delivery is settled."""
         log("started", requestId=accepted.key.request_id, caller=accepted.key.caller, attempts=accepted.attempts)
         try:
-            outcome = await self.handle(accepted, self.clock.now() + timedelta(seconds=DELIVERY_SECONDS))
+            async with asyncio.timeout(self.work_seconds):
+                outcome = await self.handle(accepted, self.clock.now() + timedelta(seconds=DELIVERY_SECONDS))
+        except TimeoutError:
+            await self.endings.postpone(accepted, body, OutOfTimeError("deliveryTimeout", counts=False))
         except (Later, GraphError) as error:
             await self.endings.postpone(accepted, body, error)
         else:
             await self.endings.report(accepted, outcome, body)
+
+    async def _is_mended(self, accepted: AcceptedRequest) -> bool:
+        """Set the user's account right where a worker switched it without its claim; False where that has to wait."""
+        user_id = accepted.evidence.user.id if accepted.evidence else accepted.user_id
+        if user_id is None:
+            return True
+        try:
+            async with asyncio.timeout(self.work_seconds):
+                await self.mend(user_id)
+        except (Later, GraphError, TimeoutError) as error:
+            log("notMended", logging.WARNING, userId=user_id, code=code_of(error))
+            return False
+        return True
 
     # --- HTTP ---------------------------------------------------------------------------------------------------
 
@@ -187,13 +214,27 @@ class Reception:
                 outcome = await self.handle(accepted, self.clock.now() + timedelta(seconds=self.inline_seconds))
         except (Later, GraphError, TimeoutError, LedgerUnavailableError) as error:
             self.endings.tell_obstacle(accepted, error, resumed_at.isoformat(timespec="seconds"))
-            return Pending(accepted.key)
+            return Pending(accepted.key, await self._remember_obstacle(accepted, error, resumed_at))
         try:
             await self.endings.report(accepted, outcome, body_of(accepted))
         except (BusUnavailableError, LedgerUnavailableError) as error:  # the resume that is scheduled reports it then
             key, code = accepted.key, type(error).__name__
             log("notReported", logging.WARNING, requestId=key.request_id, caller=key.caller, code=code)
         return Finished(outcome)
+
+    async def _remember_obstacle(
+        self, accepted: AcceptedRequest, error: Obstacle, resumed_at: datetime
+    ) -> AcceptedRequest:
+        """Keep what a call waits for, and with it its place in the line; return the request with that.
+
+        Where the ledger does not take it, the resume that is scheduled does so later.
+        """
+        if not isinstance(error, Later | GraphError):
+            error = OutOfTimeError("inlineDeadline", counts=False)
+        waiting = waiting_after(error, accepted, self.clock.now())
+        with suppress(LedgerUnavailableError):
+            await self.ledger.expect(accepted.key, resumed_at, waiting=waiting)
+        return replace(accepted, due_at=resumed_at, waiting=waiting)
 
     # --- Accepting ----------------------------------------------------------------------------------------------
 
@@ -246,13 +287,24 @@ class Reception:
             return outcomes.invalid(offered, (Problem("requestId", "requestIdReused", text),), self.clock.now())
         if kept.outcome is None:
             return kept
-        recent = self.clock.now() - kept.outcome.finished_at < REPLAY_FOR
-        # What was enqueued before that run was accepted is its own message, or a copy of it, and asks for nothing new.
-        came_before = offered.source is Source.QUEUE and offered.first_enqueued_at <= kept.accepted_at
-        if not kept.reported or came_before or (kept.outcome.status in _REPLAYED and recent):
+        if self._is_replay(offered, kept, kept.outcome):
             log("replayed", requestId=kept.key.request_id, caller=kept.key.caller, status=kept.outcome.status)
             return kept
+        if not kept.reported:
+            await self.endings.report(kept, kept.outcome, body_of(kept))
         return await self.ledger.restart(offered, kept)
+
+    def _is_replay(self, offered: AcceptedRequest, kept: AcceptedRequest, outcome: Outcome) -> bool:
+        """Whether it asks for what has ended: of a success within a day, unless it was seen again since.
+
+        What was enqueued before that run was accepted is its own message, or a copy of it, and asks for nothing new.
+        """
+        if offered.source is Source.QUEUE and offered.first_enqueued_at <= kept.accepted_at:
+            return True
+        if outcome.status not in _REPLAYED or self.clock.now() - outcome.finished_at >= REPLAY_FOR:
+            return False
+        observed_at = offered.request.observed_at
+        return observed_at is None or min(observed_at, offered.first_enqueued_at) <= last_look_of(outcome)
 
     def _invalid(self, item: InvalidItem, caller: Caller, source: Source, fallback_id: RequestId) -> Outcome:
         now = self.clock.now()
@@ -274,4 +326,4 @@ def _going_on(kept: Iterable[AcceptedRequest | Outcome]) -> list[AcceptedRequest
 def _reply(kept: AcceptedRequest | Outcome) -> Reply:
     if isinstance(kept, Outcome):
         return Finished(kept)
-    return Finished(kept.outcome) if kept.outcome else Pending(kept.key)
+    return Finished(kept.outcome) if kept.outcome else Pending(kept.key, kept)

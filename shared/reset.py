@@ -19,6 +19,7 @@ from shared.errors import (
     LedgerUnavailableError,
     NotFoundError,
     NotPermittedError,
+    OutOfTimeError,
     RefusedAsDefaultError,
     ThrottledError,
     UnlicensedError,
@@ -59,6 +60,7 @@ MAX_ROUNDS = 3
 # A deleted method can be listed for some seconds more: about 10 s in practice (graph.md 4), at least 5 by contract.
 SETTLE_SECONDS = 10.0
 DEFAULT_METHOD = "defaultMethod"
+SWITCHES = frozenset({StepName.DISABLE_ACCOUNT, StepName.ENABLE_ACCOUNT})  # the last one to be carried out holds
 
 _FINAL = (RefusedAsDefaultError, BadRequestError, UnlicensedError)
 _REFUSALS = (*_FINAL, ConflictError)
@@ -81,6 +83,7 @@ class Reset:
     deadline_at: datetime
     evidence: Evidence
     unfinished: dict[Step, GraphError] = field(default_factory=dict)
+    switched: StepName | None = None  # the last step tried that enables or disables the account
 
     async def perform(self, plan: Plan) -> Verification:
         """Carry out `plan` and verify it. Needs the app roles of its steps and method types.
@@ -98,6 +101,9 @@ class Reset:
                     await self._take(
                         unless_held_back(planned, self.evidence, verified=verification.verified), wait_for_it=True
                     )
+        except ClaimLostError as error:
+            error.switched = self.switched
+            raise
         finally:
             await self._keep_evidence()
         return verification
@@ -108,6 +114,9 @@ class Reset:
             for planned in steps:
                 await self._take(planned)
             self._raise_the_unfinished()
+        except ClaimLostError as error:
+            error.switched = self.switched
+            raise
         finally:
             await self._keep_evidence()
 
@@ -266,6 +275,8 @@ class Reset:
         try:
             await self._before_a_change()
             self.unfinished.pop(planned.step, None)
+            if planned.step.name in SWITCHES and not planned.skipped:
+                self.switched = planned.step.name
             return await self.steps.take(planned, before, self.accepted.key)
         except _CURABLE as error:
             self.unfinished[planned.step] = error
@@ -292,6 +303,6 @@ class Reset:
     async def _before_a_change(self) -> None:
         """Confirm that it is still ours to change, with what was done so far kept."""
         if self.clock.now() >= self.deadline_at:
-            raise Later("deadline", self.clock.now(), counts=False)
+            raise OutOfTimeError("deadline", self.clock.now(), counts=False)
         await raise_if_paused(self.ledger, self.clock)
         await self.claim.write_evidence(self.accepted, self.evidence)

@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared import outcomes
+from shared.admission import Admission, missing_profile
+from shared.budgets import Budgets
 from shared.coverage import History, coverage_of, coverage_of_instead, seen_at
 from shared.decide import Approval, Covered, Refusal, decide
-from shared.errors import ClaimHeldError, GraphError, HeldBackError, Later, OperatorError
+from shared.errors import ClaimHeldError, ClaimLostError, GraphError, Later, OperatorError
 from shared.evidence import has_changed_something, note, resumed
 from shared.logs import log
 from shared.lookup import find_user
+from shared.mending import Mender
 from shared.model import (
     AcceptedRequest,
     Coverage,
@@ -23,14 +26,13 @@ from shared.model import (
     User,
     UserReference,
 )
-from shared.pause import ASKED_EVERY, raise_if_paused
 from shared.permissions import listing_needs, missing_roles
 from shared.plan import NOTHING, Scope, Standing, make_plan, make_scope, plan_steps
 from shared.policy import Policy
 from shared.ports import Claim, Clock, Directory, Ledger, Listing
 from shared.reset import Reset
 from shared.steps import StepTaker
-from shared.vocabulary import MethodType, Step, StepName, StepResult, UserId
+from shared.vocabulary import BudgetKind, MethodType, Step, StepName, StepResult, UserId
 
 CLAIM_PATIENCE_SECONDS = 20.0
 _CLAIM_POLL_SECONDS = 2.0
@@ -38,10 +40,14 @@ _CLAIM_POLL_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Ending:
-    """How a request ends, and what its reset, or the steps taken instead of one, cover."""
+    """How a request ends, and what its reset, or the steps taken instead of one, cover.
+
+    `switched` is the step that enabled or disabled the account last.
+    """
 
     outcome: Outcome
     coverage: Coverage | None = None
+    switched: StepName | None = None
 
 
 @dataclass(frozen=True)
@@ -53,30 +59,41 @@ class Service:
     ledger: Ledger
     clock: Clock
     steps: StepTaker
+    budgets: Budgets
+    admission: Admission
+    mender: Mender
 
     async def handle(self, accepted: AcceptedRequest, deadline_at: datetime) -> Outcome:
         """Carry one accepted request to its outcome, kept in the ledger; a second call converges.
 
         A request that has an outcome by the time it is its turn gets that one.
 
-        Raises Later (claim held, paused, over the hourly limit, deadline near), GraphError (trying again may cure it,
+        Raises Later (claim held, paused, over an hourly limit, deadline near), GraphError (trying again may cure it,
         or an operator has to act) and LedgerUnavailableError; what was found and done until then is in the ledger.
         """
-        if not accepted.evidence and (gone := self._missing_profile(accepted)):
-            return await self._end_as_invalid(accepted, gone)
-        await self._wait_its_turn(accepted)
-        user = await self._find_user(accepted)
-        if isinstance(user, Problem):
-            return await self._end_as_invalid(accepted, user)
+        admitted = await self.admission.admit(accepted)
+        if isinstance(admitted, Outcome):
+            return await self.ledger.write_outcome(accepted, admitted)
+        try:
+            return await self._handle_under_claim(accepted, admitted, deadline_at)
+        except ClaimLostError as error:
+            if error.switched:
+                await self.mender.note(admitted, error.switched)
+            raise
+
+    async def _handle_under_claim(self, accepted: AcceptedRequest, user_id: UserId, deadline_at: datetime) -> Outcome:
         async with AsyncExitStack() as stack:
-            claim = await self._claim(user.id, stack)
+            claim = await self._claim(user_id, stack)
             # Another worker may have held the claim until now: what it left is what counts, of the row and of the user.
             accepted = await self.ledger.read(accepted.key) or accepted
             if accepted.outcome:
                 return accepted.outcome
-            await raise_if_paused(self.ledger, self.clock)
-            ending = await self._judge(accepted, user.id, claim, deadline_at)
-            await claim.end(accepted, ending.outcome, ending.coverage)
+            ending = await self._judge(accepted, user_id, claim, deadline_at)
+            try:
+                await claim.end(accepted, ending.outcome, ending.coverage)
+            except ClaimLostError as error:
+                error.switched = ending.switched
+                raise
             return ending.outcome
 
     async def give_up(self, accepted: AcceptedRequest, code: str) -> Outcome:
@@ -96,10 +113,6 @@ class Service:
             await claim.end(accepted, outcome, None)
             return outcome
 
-    async def _end_as_invalid(self, accepted: AcceptedRequest, problem: Problem) -> Outcome:
-        outcome = outcomes.invalid(accepted, (problem,), self.clock.now())
-        return await self.ledger.write_outcome(accepted, outcome)
-
     async def _read_again(self, accepted: AcceptedRequest) -> AcceptedRequest:
         """Read what another worker may have made of it since; one that was asked for again is not to be given up."""
         kept = await self.ledger.read(accepted.key) or accepted
@@ -107,23 +120,9 @@ class Service:
             raise Later("rowChanged", self.clock.now(), counts=False)
         return kept
 
-    def _missing_profile(self, accepted: AcceptedRequest) -> Problem | None:
-        """Say so where a new policy has come since; what has begun is ended under the claim only."""
-        if accepted.request.profile in self.policy.profiles:
-            return None
-        return Problem("profile", "unknownProfile", "The policy has no such profile any more.")
-
-    async def _find_user(self, accepted: AcceptedRequest) -> User | Problem:
-        """Find whom the request means: once something was found of a user it is them, whoever has the name by now."""
-        if accepted.evidence:
-            return accepted.evidence.user
-        return await find_user(self.directory, accepted.request)
-
     async def _judge(self, accepted: AcceptedRequest, user_id: UserId, claim: Claim, deadline_at: datetime) -> Ending:
         """Read the user as they are now, decide, and do what was decided."""
-        if accepted.evidence and accepted.evidence.user.id != user_id:
-            raise Later("rowChanged", self.clock.now(), counts=False)
-        if gone := self._missing_profile(accepted):
+        if gone := missing_profile(accepted, self.policy):
             return Ending(outcomes.invalid(accepted, (gone,), self.clock.now()))
         reference = UserReference(ReferenceKind.OBJECT_ID, user_id)
         user = await find_user(self.directory, replace(accepted.request, user=reference, also=()))
@@ -131,7 +130,9 @@ class Service:
             return Ending(outcomes.invalid(accepted, (user,), self.clock.now()))
         fresh = Evidence(user, self.clock.now())
         subject = await self.directory.read_subject(user)
-        history = History(await claim.read_coverages(), seen_at(accepted, self.policy.limits.cooldown))
+        cooldown = self.policy.limits.cooldown
+        retry_before = self.clock.now() - cooldown
+        history = History(await claim.read_coverages(), seen_at(accepted, cooldown), retry_before)
         match decide(accepted.request, accepted.key.caller, subject, history, self.policy):
             case Refusal() as refusal:
                 return await self._refuse(accepted, fresh, refusal, claim, deadline_at)
@@ -165,12 +166,16 @@ class Service:
         found = _resume(accepted.evidence, fresh, steps) if accepted.evidence else fresh
         evidence = replace(found, sign_in=standing.sign_in)
         if dry_run:
+            await self.budgets.count_start(accepted, BudgetKind.DRY_RUNS)
             return Ending(outcomes.refused_in_a_dry_run(accepted, evidence, reasons, steps, self.clock.now()))
+        if not accepted.evidence:
+            await self.budgets.count_start(accepted, BudgetKind.PRIVILEGED, BudgetKind.RESETS)
         reset = self._begin(accepted, claim, NOTHING, deadline_at, evidence)
         began_at = self.clock.now()
         await reset.take_instead(steps)
         outcome = outcomes.refused(accepted, reset.evidence, reasons, self.clock.now())
-        return Ending(outcome, coverage_of_instead(outcome, reset.evidence, refusal.instead, began_at))
+        coverage = coverage_of_instead(outcome, reset.evidence, refusal.instead, began_at)
+        return Ending(outcome, coverage, reset.switched)
 
     async def _look_again(self, accepted: AcceptedRequest, fresh: Evidence, covered: Covered) -> Outcome:
         """Change nothing, but look for what was registered since the reset that covers the request."""
@@ -197,9 +202,10 @@ class Service:
         evidence = note(found, plan, scope.covered(listing.not_permitted), unseen=listing.not_permitted)
         # What has begun is finished: half a reset is worse than one that an operator meanwhile wanted to observe only.
         if approval.dry_run and not has_changed_something(found):
+            await self.budgets.count_start(accepted, BudgetKind.DRY_RUNS)
             return Ending(outcomes.planned(accepted, evidence, plan, self.clock.now()))
         if not accepted.evidence:
-            await self._count_start(accepted)
+            await self.budgets.count_start(accepted, BudgetKind.RESETS)
         await claim.write_evidence(accepted, evidence)
         reset = self._begin(accepted, claim, scope, deadline_at, evidence)
         verification = await reset.perform(plan)
@@ -207,28 +213,7 @@ class Service:
         covers = coverage_of(
             outcome, reset.evidence, scope, approval.profile.steps, looked_at=verification.at, began_at=fresh.started_at
         )
-        return Ending(outcome, covers)
-
-    async def _count_start(self, accepted: AcceptedRequest) -> None:
-        """Count a reset that starts; over the caller's hourly limit it waits."""
-        now = self.clock.now()
-        if free_at := await self.ledger.count_start(accepted.key.caller, await self._limit(now), now):
-            raise HeldBackError("hourlyLimit", min(free_at, now + ASKED_EVERY))
-
-    async def _wait_its_turn(self, accepted: AcceptedRequest) -> None:
-        """Hold back what waits for the limit already, before anything else is asked about it.
-
-        It is asked again every few minutes: an operator may raise the limit, and whoever waits need not be at hand the
-        very minute in which one more may start.
-        """
-        if accepted.evidence or accepted.patient_since <= accepted.accepted_at:
-            return
-        now = self.clock.now()
-        if free_at := await self.ledger.may_start_at(accepted.key.caller, await self._limit(now), now):
-            raise HeldBackError("hourlyLimit", min(free_at, now + ASKED_EVERY))
-
-    async def _limit(self, now: datetime) -> int:
-        return (await self.ledger.read_control()).limit(self.policy.limits.resets_per_hour, now)
+        return Ending(outcome, covers, reset.switched)
 
     async def _list(self, user_id: UserId, scope: Scope) -> Listing:
         """List what there is; a profile that removes nothing does not wait for the list with its steps."""
@@ -244,7 +229,7 @@ class Service:
     def _begin(
         self, accepted: AcceptedRequest, claim: Claim, scope: Scope, deadline_at: datetime, evidence: Evidence
     ) -> Reset:
-        parts = (self.directory, self.ledger, self.clock, self.steps, claim)
+        parts = (self.directory.under(claim), self.ledger, self.clock, self.steps.under(claim), claim)
         return Reset(*parts, accepted, scope, deadline_at, evidence)
 
     async def _plan_steps(
@@ -277,3 +262,10 @@ def _check_listing(scope: Scope, listing: Listing) -> None:
     if scope.removals and scope.removals.keys() <= set(listing.not_permitted):
         missing = [role for type_ in scope.removals for role in missing_roles(listing_needs(type_), ())]
         raise OperatorError("listingNotPermitted", ", ".join(missing))
+
+
+def make_service(policy: Policy, directory: Directory, ledger: Ledger, clock: Clock, steps: StepTaker) -> Service:
+    """Put the service together."""
+    budgets = Budgets(policy, ledger, clock)
+    admission = Admission(policy, directory, ledger, clock, budgets)
+    return Service(policy, directory, ledger, clock, steps, budgets, admission, Mender(directory, ledger, clock))

@@ -5,7 +5,7 @@ import hashlib
 import re
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import assert_never
 
@@ -33,26 +33,36 @@ from shared.model import (
 )
 from shared.permissions import DIRECTORY_ROLES
 from shared.plan import NOT_DISABLED_BY_US, PASS_MADE_BEFORE, PASS_PENDING, PASS_UNKNOWN, Standing
-from shared.ports import Clock, Directory, Ledger, TemporaryAccessPass, Vault
+from shared.ports import Claim, Clock, Directory, Ledger, TemporaryAccessPass, Vault
 from shared.vocabulary import GroupId, Mark, MethodId, Removal, Step, StepName, StepResult, UserId
 
 _PENDING = "?"  # before the name of a secret that the vault may not have yet
 PASSWORD_CHARACTERS = 32
 _ALPHABETS = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#$%&*+-=?@_")
 
+# What this product did last to whether the account may sign in: one of the two at most, and neither where it never did.
 DISABLED_BY_US = Mark("disabledByUs")
+ENABLED_BY_US = Mark("enabledByUs")
 
 type Ending = tuple[StepResult, str | None]
 
 
 @dataclass(frozen=True)
 class StepTaker:
-    """Takes steps; `vault` is None where no policy makes Temporary Access Passes."""
+    """Takes steps; `vault` is None where no policy makes Temporary Access Passes.
+
+    `claim` is that on the user whose steps are taken: see `under`.
+    """
 
     directory: Directory
     ledger: Ledger
     clock: Clock
     vault: Vault | None
+    claim: Claim | None = None
+
+    def under(self, claim: Claim) -> "StepTaker":
+        """Return one that changes something only while `claim` is held."""
+        return replace(self, directory=self.directory.under(claim), claim=claim)
 
     async def read_standing(self, user: User, sign_in: SignIn, key: RequestKey) -> Standing:
         """Read what steps depend on. An account that somebody has enabled is none that we disabled any more."""
@@ -119,8 +129,9 @@ class StepTaker:
         """
         ours = await self._is_enabled(user_id)
         if ours:
-            at = self.clock.now().astimezone(UTC).isoformat(timespec="seconds")
-            await self.ledger.remember(user_id, DISABLED_BY_US, at)
+            await self._confirm()
+            await self.ledger.remember(user_id, DISABLED_BY_US, self._now_text())
+            await self.ledger.forget(user_id, ENABLED_BY_US)
         try:
             await self.directory.disable_account(user_id)
         except UNCERTAIN:
@@ -142,8 +153,17 @@ class StepTaker:
         if await self.ledger.recall(user_id, DISABLED_BY_US) is None:
             return StepResult.SKIPPED, NOT_DISABLED_BY_US
         await self.directory.enable_account(user_id)
+        await self._confirm()  # another worker may have disabled it since, and remembers that
+        await self.ledger.remember(user_id, ENABLED_BY_US, self._now_text())
         await self.ledger.forget(user_id, DISABLED_BY_US)
         return StepResult.DONE, None
+
+    async def _confirm(self) -> None:
+        if self.claim:
+            await self.claim.confirm()
+
+    def _now_text(self) -> str:
+        return self.clock.now().astimezone(UTC).isoformat(timespec="seconds")
 
     # --- The Temporary Access Pass ------------------------------------------------------------------------------
 

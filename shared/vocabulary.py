@@ -86,6 +86,14 @@ class WaitingFor(StrEnum):
     NEXT_DELIVERY = "nextDelivery"
 
 
+class BudgetKind(StrEnum):
+    """What an hourly limit counts."""
+
+    RESETS = "resets"
+    PRIVILEGED = "privileged"
+    DRY_RUNS = "dryRuns"
+
+
 class Removal(StrEnum):
     """How a method stops working."""
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -22,7 +23,7 @@ from shared.errors import (
 from shared.graph.repeats import Patience, wait_before_repeat
 from shared.graph.wire import Answer, Entity, Page, describe, failure_of, read_page, unreadable
 from shared.permissions import Need, missing_roles
-from shared.ports import Clock
+from shared.ports import Claim, Clock
 
 if TYPE_CHECKING:
     from kiota_abstractions.request_information import RequestInformation
@@ -93,6 +94,14 @@ class GraphClient:
         self._call_seconds = call_seconds
         self._jitter = random.SystemRandom().random
         self._connection: Connection | None = None
+        self._claim: Claim | None = None
+
+    def under(self, claim: Claim) -> "GraphClient":
+        """Return a client on the same connection that confirms `claim` before each exchange that changes something."""
+        self._connected()
+        client = copy(self)
+        client._claim = claim  # noqa: SLF001 - a copy of this very class
+        return client
 
     async def ask[T](self, call: Call[T], patience: Patience) -> T:
         """Return what the answer says; raise GraphError when it says no, and trying again is unsafe or did not help.
@@ -149,6 +158,8 @@ class GraphClient:
         started_at = self._clock.now()
         said = GraphAnswer(code="cancelled", client_request_id=str(uuid.uuid4()))
         try:
+            if call.changes:
+                await self._see_that_it_is_ours()
             answer = await self._exchange(call.build, str(said.client_request_id))
             said = describe(answer)
             return self._judge(call, answer)
@@ -160,6 +171,13 @@ class GraphClient:
             raise
         finally:
             self._report(call.operation, said, started_at, attempt)
+
+    async def _see_that_it_is_ours(self) -> None:
+        """Confirm the claim as the last thing before an exchange: the token, which may take its time, is there then."""
+        if self._claim is not None:
+            async with asyncio.timeout(self._call_seconds):
+                await self._connected().prepare()
+            await self._claim.still_held()
 
     def _report(self, operation: str, said: GraphAnswer, started_at: datetime, attempt: int) -> None:
         seconds = (self._clock.now() - started_at).total_seconds()

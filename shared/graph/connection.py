@@ -76,6 +76,10 @@ class Connection:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, response.content, client_request_id)
 
+    async def prepare(self) -> None:
+        """Have a token at hand for the next request; raise TokenError where there is none."""
+        await self._tokens.get_token(self._scope)
+
     async def granted_roles(self) -> frozenset[str]:
         """Return the app roles in our token's `roles` claim; raise TokenError when there is no token to read."""
         return read_roles((await self._tokens.get_token(self._scope)).token)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -26,7 +27,7 @@ from shared.graph.wire import read_entity
 from shared.identity import managed_identity
 from shared.model import Method, SignIn, Subject, User, UserReference
 from shared.permissions import CHANGE_DEFAULT, STEP_NEEDS, Need, removal_needs
-from shared.ports import Clock, Listing, TemporaryAccessPass
+from shared.ports import Claim, Clock, Listing, TemporaryAccessPass
 from shared.vocabulary import GroupId, Removal, StepName, UserId
 
 if TYPE_CHECKING:
@@ -71,6 +72,12 @@ class GraphDirectory:
         self._graph = GraphClient(root, clock, connect, on_call, call_seconds)
         self._users = UserReader(self._graph, clock)
         self._pace = Pace(clock)
+
+    def under(self, claim: Claim) -> "GraphDirectory":
+        """Keep the port's promise; both have one connection, one pace and one snapshot."""
+        directory = copy(self)
+        directory._graph = self._graph.under(claim)  # noqa: SLF001 - a copy of this very class
+        return directory
 
     async def close(self) -> None:
         """Close every connection; nothing is called afterwards."""

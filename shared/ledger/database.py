@@ -36,11 +36,13 @@ SCHEMA = (
         resolved_id TEXT,
         waiting_for TEXT,
         waiting_since TEXT,
+        waiting_budget TEXT,
         PRIMARY KEY (caller, request_id)
     ) STRICT
     """,
     "CREATE INDEX requests_by_id ON requests (request_id, accepted_at)",
     "CREATE INDEX requests_open ON requests (due_at) WHERE NOT (outcome IS NOT NULL AND reported)",
+    "CREATE INDEX requests_waiting ON requests (waiting_budget, accepted_at) WHERE waiting_for IS NOT NULL",
     "CREATE TABLE claims (user_id TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, until TEXT NOT NULL) STRICT",
     """
     CREATE TABLE marks (
@@ -59,7 +61,7 @@ SCHEMA = (
     """,
     """
     CREATE TABLE starts (
-        caller TEXT NOT NULL, minute INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (caller, minute)
+        budget TEXT NOT NULL, minute INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (budget, minute)
     ) STRICT
     """,
     "CREATE TABLE control (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL) STRICT",

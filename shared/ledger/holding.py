@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from math import inf
+from time import monotonic
 from types import TracebackType
 from typing import NoReturn, Protocol, Self
 from uuid import uuid4
@@ -13,6 +15,7 @@ from shared.vocabulary import UserId
 
 CLAIM_LASTS = timedelta(seconds=60)
 RENEW_EVERY_SECONDS = 20.0
+FRESH_SECONDS = 5.0  # far less than a claim lasts: a process that was stopped in between asks the store again
 
 
 class ClaimStore(Protocol):
@@ -64,6 +67,7 @@ class HeldClaim:
         self._renew_every_seconds = renew_every_seconds
         self._holder = uuid4().hex
         self._turn = asyncio.Lock()  # what this holder asks of the store, one after the other
+        self._confirmed_at = -inf  # by `write_evidence`, until an exchange makes use of it; of the steady clock
 
     async def __aenter__(self) -> Self:
         try:
@@ -86,11 +90,19 @@ class HeldClaim:
         self._raise_what_ended_the_renewals()
         await self._renew()
 
+    async def still_held(self) -> None:
+        """Confirm it, but once not: within seconds after `write_evidence`, which confirmed it."""
+        confirmed_at, self._confirmed_at = self._confirmed_at, -inf
+        if monotonic() - confirmed_at > FRESH_SECONDS:
+            await self.confirm()
+
     async def write_evidence(self, accepted: AcceptedRequest, evidence: Evidence) -> None:
         """Renew it, and keep what was found and done so far, in one step; a second call replaces the evidence."""
         self._raise_what_ended_the_renewals()
+        asked_at = monotonic()
         async with self._turn:
             await self._store.write_evidence(self._user_id, self._holder, accepted, evidence)
+        self._confirmed_at = asked_at
 
     async def read_coverages(self) -> tuple[Coverage, ...]:
         """Return what the last resets of this user cover, the newest first, ten at most."""

@@ -1,9 +1,10 @@
 """Counting what starts within an hour, in whole minutes; the same for every store. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 WINDOW_MINUTES = 60
+OVERDUE = timedelta(minutes=10)  # a request that is due for so long holds nobody up in its line
 
 
 def minute_of(at: datetime) -> int:
@@ -16,17 +17,26 @@ def oldest_that_counts(now: datetime) -> int:
     return minute_of(now) - WINDOW_MINUTES
 
 
-def free_at(starts: Mapping[int, int], limit: int, now: datetime) -> datetime | None:
+def count_recent(starts: Mapping[int, int], now: datetime) -> int:
+    """Return how many of `starts`, by the minute in which they started, still count."""
+    return sum(number for minute, number in starts.items() if minute >= oldest_that_counts(now))
+
+
+def free_at(starts: Mapping[int, int], limit: int, now: datetime, ahead: int = 0) -> datetime | None:
     """Return when one more may start, by how many started in which minute; None when it may now.
 
-    `limit` is 1 or more.
+    `limit` is 1 or more. `ahead` others start before it, each as soon as it may: every `limit` of them take an hour.
     """
+    hours, ahead = divmod(ahead, limit)
     recent = {minute: number for minute, number in starts.items() if minute >= oldest_that_counts(now)}
-    started = sum(recent.values())
+    started = sum(recent.values()) + ahead
     at: datetime | None = None
     for minute in sorted(recent):
         if started < limit:
             break
         started -= recent[minute]
         at = datetime.fromtimestamp((minute + WINDOW_MINUTES + 1) * 60, UTC)
-    return at
+    if not hours:
+        return at
+    first = at or datetime.fromtimestamp(minute_of(now) * 60, UTC)
+    return first + hours * timedelta(minutes=WINDOW_MINUTES + 1)

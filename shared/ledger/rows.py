@@ -12,7 +12,17 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from shared.errors import LedgerUnavailableError
-from shared.model import AcceptedRequest, Control, Coverage, Evidence, Outcome, RequestKey, ResetRequest, Waiting
+from shared.model import (
+    AcceptedRequest,
+    Control,
+    Coverage,
+    Evidence,
+    Outcome,
+    RequestKey,
+    ResetRequest,
+    Waiting,
+    parse_budget,
+)
 from shared.vocabulary import Caller, RequestId, Source, UserId, WaitingFor
 
 # `| None`, which no row holds: pydantic takes a configuration, and hands it down to every field, only where the
@@ -53,6 +63,7 @@ class RequestRow:
     resolved_id: str | None = None
     waiting_for: str | None = None
     waiting_since: str | None = None
+    waiting_budget: str | None = None
 
 
 def to_row(accepted: AcceptedRequest) -> RequestRow:
@@ -76,8 +87,7 @@ def to_row(accepted: AcceptedRequest) -> RequestRow:
         outcome=None if accepted.outcome is None else outcome_to_json(accepted.outcome),
         reported=accepted.reported,
         resolved_id=accepted.user_id,
-        waiting_for=accepted.waiting.why.value if accepted.waiting else None,
-        waiting_since=to_time_text(accepted.waiting.since) if accepted.waiting else None,
+        **waiting_columns(accepted.waiting),
     )
 
 
@@ -98,7 +108,7 @@ def from_row(row: RequestRow) -> AcceptedRequest:
         outcome=None if row.outcome is None else outcome_from_json(row.outcome),
         reported=row.reported,
         user_id=UserId(row.resolved_id) if row.resolved_id else None,
-        waiting=_read_waiting(row),
+        waiting=read_waiting(row.waiting_for, row.waiting_since, row.waiting_budget),
     )
 
 
@@ -172,11 +182,20 @@ def _read_source(text: str) -> Source:
         raise UnreadableRowError from None
 
 
-def _read_waiting(row: RequestRow) -> Waiting | None:
-    """Read why a request waits; nothing for a reason that this version does not know, for it decides nothing."""
-    if row.waiting_since is None or row.waiting_for not in set(WaitingFor):
+def waiting_columns(waiting: Waiting | None) -> dict[str, str | None]:
+    """Write why a request waits in columns, None for each where it does not."""
+    return {
+        "waiting_for": waiting.why.value if waiting else None,
+        "waiting_since": to_time_text(waiting.since) if waiting else None,
+        "waiting_budget": str(waiting.budget) if waiting and waiting.budget else None,
+    }
+
+
+def read_waiting(why: str | None, since: str | None, budget: str | None) -> Waiting | None:
+    """Read what `waiting_columns` wrote; nothing for a reason that this version does not know: it decides nothing."""
+    if since is None or why not in set(WaitingFor):
         return None
-    return Waiting(WaitingFor(row.waiting_for), from_time_text(row.waiting_since))
+    return Waiting(WaitingFor(why), from_time_text(since), parse_budget(budget or ""))
 
 
 def _to_json[Value](adapter: TypeAdapter[Value | None], value: Value) -> str:

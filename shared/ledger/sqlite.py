@@ -10,7 +10,6 @@ from typing import Any
 from shared.errors import ClaimLostError, LedgerUnavailableError
 from shared.ledger.database import Database
 from shared.ledger.holding import RENEW_EVERY_SECONDS, HeldClaim
-from shared.ledger.limits import free_at, minute_of, oldest_that_counts
 from shared.ledger.rows import (
     RequestRow,
     control_from_json,
@@ -20,9 +19,11 @@ from shared.ledger.rows import (
     outcome_to_json,
     to_row,
     to_time_text,
+    waiting_columns,
 )
 from shared.ledger.sqlite_claims import SqliteClaims
-from shared.model import AcceptedRequest, Control, Outcome, RequestKey
+from shared.ledger.sqlite_limits import SqliteLimits
+from shared.model import AcceptedRequest, Control, Outcome, RequestKey, Waiting
 from shared.ports import Clock
 from shared.vocabulary import Caller, Mark, RequestId, UserId
 
@@ -42,8 +43,13 @@ _COUNT_ATTEMPT = """
     UPDATE requests SET attempts = attempts + 1 WHERE caller = ? AND request_id = ? RETURNING attempts
 """
 _EXPECT = """
-    UPDATE requests SET due_at = ?, patient_since = coalesce(?, patient_since) WHERE caller = ? AND request_id = ?
-    RETURNING attempts
+    UPDATE requests SET due_at = ?, patient_since = coalesce(?, patient_since),
+    waiting_for = ?, waiting_since = ?, waiting_budget = ?
+    WHERE caller = ? AND request_id = ? RETURNING attempts
+"""
+_RESOLVE = """
+    UPDATE requests SET resolved_id = coalesce(resolved_id, ?) WHERE caller = ? AND request_id = ? AND run = ?
+    RETURNING resolved_id
 """
 _SET_OUTCOME = """
     UPDATE requests SET outcome = ?, reported = 0
@@ -61,12 +67,6 @@ _ADD_CHILD = """
     INSERT INTO children (caller, parent, request_id, written_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _SELECT_CHILDREN = "SELECT caller, request_id FROM children WHERE parent = ? ORDER BY place"
-
-_FORGET_STARTS = "DELETE FROM starts WHERE minute < ?"
-_SELECT_STARTS = "SELECT minute, number FROM starts WHERE caller = ?"
-_COUNT_START = """
-    INSERT INTO starts VALUES (?, ?, 1) ON CONFLICT (caller, minute) DO UPDATE SET number = number + 1
-"""
 
 _SELECT_CONTROL = "SELECT text FROM control"
 _SET_CONTROL = "INSERT INTO control VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET text = excluded.text"
@@ -90,7 +90,7 @@ _PURGE_REQUESTS = """
 """
 
 
-class SqliteLedger:
+class SqliteLedger(SqliteLimits):
     """`shared.ports.Ledger` in the file at `path`, which is created at first use.
 
     Its own clock, by which claims expire, is `clock`: `now` is called from another thread. Processes that share the
@@ -106,7 +106,7 @@ class SqliteLedger:
         renew_every_seconds: float = RENEW_EVERY_SECONDS,
         lock_timeout_seconds: float = 5.0,
     ) -> None:
-        self._database = Database(path, lock_timeout_seconds)
+        super().__init__(Database(path, lock_timeout_seconds))
         self._clock = clock
         self._claims = SqliteClaims(self._database, clock)
         self._renew_every_seconds = renew_every_seconds
@@ -128,14 +128,31 @@ class SqliteLedger:
         fresh = replace(offered, run=ended.run + 1, attempts=0, evidence=None, outcome=None, reported=False)
         return from_row(await self._write_and_select(_REPLACE, to_row(fresh)))
 
+    async def resolve(self, accepted: AcceptedRequest, user_id: UserId) -> UserId:
+        """Remember which user this run means, unless that is remembered already; return who it is."""
+        values = (user_id, accepted.key.caller, accepted.key.request_id, accepted.run)
+        kept = await self._database.write(lambda connection: connection.execute(_RESOLVE, values).fetchall())
+        if not kept:
+            raise ClaimLostError
+        return UserId(kept[0][0])
+
     async def count_attempt(self, key: RequestKey) -> int:
         """Add one to the attempts and return their number. A second call counts again."""
         return await self._update(_COUNT_ATTEMPT, (key.caller, key.request_id))
 
-    async def expect(self, key: RequestKey, at: datetime, *, patient_since: datetime | None = None) -> None:
-        """Remember when it will be taken up next, and since when patience counts; a second call replaces both."""
+    async def expect(
+        self,
+        key: RequestKey,
+        at: datetime,
+        *,
+        waiting: Waiting | None = None,
+        patient_since: datetime | None = None,
+    ) -> None:
+        """Remember when it will be taken up next, what it waits for, and since when patience counts."""
         since = to_time_text(patient_since) if patient_since else None
-        await self._update(_EXPECT, (to_time_text(at), since, key.caller, key.request_id))
+        columns = waiting_columns(waiting)
+        values = (columns["waiting_for"], columns["waiting_since"], columns["waiting_budget"])
+        await self._update(_EXPECT, (to_time_text(at), since, *values, key.caller, key.request_id))
 
     async def write_outcome(self, accepted: AcceptedRequest, outcome: Outcome) -> Outcome:
         """Keep how a run without a claim ended, unless that is kept already; return what is."""
@@ -169,22 +186,6 @@ class SqliteLedger:
     async def find_children(self, parent: RequestId) -> tuple[RequestKey, ...]:
         """Return the children of every parent of that id, whoever asked, in the order in which they were added."""
         return _keys(await self._fetch_all(_SELECT_CHILDREN, (parent,)))
-
-    async def count_start(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
-        """Count one more reset of this caller that starts and return None, or return when one more may start."""
-
-        def count_unless_full(connection: Connection) -> datetime | None:
-            connection.execute(_FORGET_STARTS, (oldest_that_counts(now),))
-            at = free_at(dict(connection.execute(_SELECT_STARTS, (caller,)).fetchall()), limit, now)
-            if at is None:
-                connection.execute(_COUNT_START, (caller, minute_of(now)))
-            return at
-
-        return await self._database.write(count_unless_full)
-
-    async def may_start_at(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
-        """Return when one more reset may start; None when it may now. Counts nothing."""
-        return free_at(dict(await self._fetch_all(_SELECT_STARTS, (caller,))), limit, now)
 
     async def read_control(self) -> Control:
         """Return what the operator has set; an empty one where nothing is."""
@@ -239,9 +240,6 @@ class SqliteLedger:
         await self._database.close()
 
     # --- The file -----------------------------------------------------------------------------------------------
-
-    async def _fetch_all(self, query: str, values: Sequence[str | int]) -> list[Any]:
-        return await self._database.read(lambda connection: connection.execute(query, values).fetchall())
 
     async def _select(self, query: str, values: Sequence[str]) -> AcceptedRequest | None:
         found = await self._fetch_all(query, values)

@@ -6,9 +6,7 @@ transaction keeps it all. The partition `~open` of `Requests` names what has not
 `~children:<id>` what a body was split into. `Control` holds what concerns everybody.
 """
 
-import asyncio
 import json
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,15 +14,14 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ClaimLostError
 from shared.ledger.holding import CLAIM_LASTS, RENEW_EVERY_SECONDS, HeldClaim
-from shared.ledger.limits import free_at, minute_of
 from shared.ledger.rows import UnreadableRowError, control_from_json, control_to_json, outcome_to_json, to_time_text
 from shared.ledger.table_claims import TableClaims
+from shared.ledger.table_limits import TableLimits
 from shared.ledger.table_purge import purge
 from shared.ledger.table_requests import TRIES, TableRequests, changing
 from shared.ledger.table_rows import (
     CHILDREN,
     OPEN,
-    STARTS,
     THE_CONTROL,
     is_same_run,
     keys_of,
@@ -32,13 +29,13 @@ from shared.ledger.table_rows import (
     open_key,
     open_row,
     read_children,
-    read_starts,
     request_row,
     run_name,
+    waiting_row,
 )
-from shared.ledger.tables import CONTROL, PREFIX, REQUESTS, USERS, Found, Row, Tables, keys, read_text, write_text
+from shared.ledger.tables import CONTROL, PREFIX, REQUESTS, USERS, Row, Tables, keys, read_text, write_text
 from shared.logs import alert
-from shared.model import AcceptedRequest, Control, Outcome, RequestKey
+from shared.model import AcceptedRequest, Control, Outcome, RequestKey, Waiting
 from shared.vocabulary import Caller, Mark, RequestId, UserId
 
 if TYPE_CHECKING:
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
 STRAY_FOR = timedelta(hours=1)
 
 
-class TableLedger:
+class TableLedger(TableLimits):
     """`shared.ports.Ledger` in tables whose names begin with `prefix`.
 
     `connect` makes the client, on the loop that uses it, with the SDK's own retries off. Its clock, by which claims
@@ -62,14 +59,14 @@ class TableLedger:
         renew_every_seconds: float = RENEW_EVERY_SECONDS,
         claim_lasts: timedelta = CLAIM_LASTS,
     ) -> None:
-        self._tables = Tables(connect, prefix)
-        self._requests = TableRequests(self._tables)
+        tables = Tables(connect, prefix)
+        super().__init__(tables, TableRequests(tables))
         self._claims = TableClaims(self._tables, self._requests, claim_lasts)
         self._renew_every_seconds = renew_every_seconds
 
     async def accept(self, offered: AcceptedRequest) -> AcceptedRequest:
         """Keep `offered`, or return what is kept already under its key (a second call does that), in one step."""
-        row, index = request_row(offered), open_row(offered.key, offered.run, offered.due_at)
+        row, index = request_row(offered), open_row(offered.key, offered.run, offered.due_at, offered.accepted_at)
         # First the index of what is open: a request that is not in it would not be found, should its message get lost.
         indexed = await self._tables.insert(REQUESTS, index)
         if not await self._tables.insert(REQUESTS, row):
@@ -95,7 +92,7 @@ class TableLedger:
             found = await self._requests.get(fresh.key)
             if not is_same_run(found.row, run_name(ended)):
                 return await self._requests.compose(found.row)
-            await self._tables.put(REQUESTS, open_row(fresh.key, fresh.run, fresh.due_at))
+            await self._tables.put(REQUESTS, open_row(fresh.key, fresh.run, fresh.due_at, fresh.accepted_at))
             # The last run's evidence and outcome stay with its user until they are overwritten or purged.
             if await self._tables.replace(REQUESTS, request_row(fresh), found.etag):
                 return fresh
@@ -106,11 +103,29 @@ class TableLedger:
         row = await self._requests.change(key, lambda row: {"attempts": int(row["attempts"]) + 1})
         return int(row["attempts"])
 
-    async def expect(self, key: RequestKey, at: datetime, *, patient_since: datetime | None = None) -> None:
-        """Remember when it will be taken up next, and since when patience counts; a second call replaces both."""
+    async def expect(
+        self,
+        key: RequestKey,
+        at: datetime,
+        *,
+        waiting: Waiting | None = None,
+        patient_since: datetime | None = None,
+    ) -> None:
+        """Remember when it will be taken up next, what it waits for, and since when patience counts."""
         since = {"patient_since": to_time_text(patient_since)} if patient_since else {}
-        row = await self._requests.change(key, lambda _: {"due_at": to_time_text(at)} | since)
-        await self._tables.put(REQUESTS, open_row(key, row["run"], at))
+        changes = {"due_at": to_time_text(at)} | waiting_row(waiting) | since
+        row = await self._requests.change(key, lambda _: changes)
+        await self._tables.put(REQUESTS, open_row(key, row["run"], at, row["accepted_at"], waiting))
+
+    async def resolve(self, accepted: AcceptedRequest, user_id: UserId) -> UserId:
+        """Remember which user this run means, unless that is remembered already; return who it is."""
+
+        def keep_the_first(row: Row) -> Row:
+            if not is_same_run(row, run_name(accepted)):
+                raise ClaimLostError
+            return {"resolved_id": row.get("resolved_id") or user_id}
+
+        return UserId((await self._requests.change(accepted.key, keep_the_first))["resolved_id"])
 
     async def write_outcome(self, accepted: AcceptedRequest, outcome: Outcome) -> Outcome:
         """Keep how a run without a claim ended, unless that is kept already; return what is."""
@@ -165,7 +180,7 @@ class TableLedger:
             both = list(dict.fromkeys([*known, *children]))
             if both == known:
                 return
-            if await self._write_if(REQUESTS, place | write_text("children", json.dumps(both)), found):
+            if await self._tables.write_if(REQUESTS, place | write_text("children", json.dumps(both)), found):
                 return
         raise changing()
 
@@ -175,24 +190,6 @@ class TableLedger:
         return tuple(
             RequestKey(Caller(row["RowKey"]), RequestId(child)) for row in rows for child in read_children(row)
         )
-
-    async def count_start(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
-        """Count one more reset of this caller that starts and return None, or return when one more may start."""
-        for _ in range(TRIES):
-            found = await self._tables.get(CONTROL, STARTS, caller)
-            starts = read_starts(found, now)
-            if at := free_at(starts, limit, now):
-                return at
-            starts[minute_of(now)] = starts.get(minute_of(now), 0) + 1
-            row = keys(STARTS, caller) | write_text("starts", json.dumps(list(starts.items())))
-            if await self._write_if(CONTROL, row, found):
-                return None
-            await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - keeps workers apart, no secret
-        raise changing()
-
-    async def may_start_at(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
-        """Return when one more reset may start; None when it may now. Counts nothing."""
-        return free_at(read_starts(await self._tables.get(CONTROL, STARTS, caller), now), limit, now)
 
     async def read_control(self) -> Control:
         """Return what the operator has set; an empty one where nothing is."""
@@ -205,7 +202,7 @@ class TableLedger:
             found = await self._tables.get(CONTROL, THE_CONTROL, THE_CONTROL)
             control = change(control_from_json(read_text("control", found.row) if found else None))
             row = keys(THE_CONTROL, THE_CONTROL) | write_text("control", control_to_json(control))
-            if await self._write_if(CONTROL, row, found):
+            if await self._tables.write_if(CONTROL, row, found):
                 return control
         raise changing()
 
@@ -235,7 +232,3 @@ class TableLedger:
     async def close(self) -> None:
         """Close the connections; nothing is called afterwards."""
         await self._tables.close()
-
-    async def _write_if(self, table: str, row: Row, found: Found | None) -> bool:
-        """Write a row unless somebody else did since it was looked for."""
-        return await (self._tables.replace(table, row, found.etag) if found else self._tables.insert(table, row))

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from datetime import datetime
 
 from shared.ledger.limits import oldest_that_counts
-from shared.ledger.rows import RequestRow, to_row, to_time_text
+from shared.ledger.rows import RequestRow, from_time_text, read_waiting, to_row, to_time_text, waiting_columns
 from shared.ledger.tables import REQUESTS, USERS, Found, Row, keys, read_text, write_text
-from shared.model import AcceptedRequest, RequestKey
-from shared.vocabulary import Mark, UserId
+from shared.model import AcceptedRequest, HeldBack, RequestKey, Waiting
+from shared.vocabulary import Caller, Mark, RequestId, UserId
 
 OPEN, CHILDREN, STARTS, THE_CONTROL = "~open", "~children:", "starts", "control"
 # Evidence and outcomes go with their requests.
@@ -19,7 +19,7 @@ FORGOTTEN_BY_AGE = (
 )
 TEXTS = ("request", "evidence", "outcome")
 # An empty text stands for nothing: a merge clears no property.
-OPTIONAL = ("resolved_id", "waiting_for", "waiting_since")
+OPTIONAL = ("resolved_id", "waiting_for", "waiting_since", "waiting_budget")
 PLAIN = [name for name in RequestRow.__dataclass_fields__ if name not in {*TEXTS, *OPTIONAL, "caller", "request_id"}]
 
 
@@ -43,10 +43,27 @@ def open_key(key: RequestKey, run: int) -> str:
     return f"{_digest(str(key), 64)}:{run}"
 
 
-def open_row(key: RequestKey, run: int, due_at: datetime) -> Row:
-    """Write when an open run of a request is due."""
+def open_row(
+    key: RequestKey, run: int, due_at: datetime, accepted_at: datetime | str, waiting: Waiting | None = None
+) -> Row:
+    """Write when an open run of a request is due, and what it waits for."""
+    accepted = accepted_at if isinstance(accepted_at, str) else to_time_text(accepted_at)
     names = {"caller": key.caller, "request_id": key.request_id, "run": run, "due_at": to_time_text(due_at)}
-    return keys(OPEN, open_key(key, run)) | names
+    return keys(OPEN, open_key(key, run)) | names | {"accepted_at": accepted} | waiting_row(waiting)
+
+
+def waiting_row(waiting: Waiting | None) -> Row:
+    """Write what a request waits for; empty texts where it does not wait."""
+    return {name: text or "" for name, text in waiting_columns(waiting).items()}
+
+
+def read_held_back(row: Row) -> HeldBack | None:
+    """Read a row of those that are open; None where it is not held back."""
+    waiting = read_waiting(*(row.get(name) or None for name in ("waiting_for", "waiting_since", "waiting_budget")))
+    if waiting is None:
+        return None
+    key = RequestKey(Caller(row["caller"]), RequestId(row["request_id"]))
+    return HeldBack(key, from_time_text(row["due_at"]), waiting)
 
 
 def run_keys(key: RequestKey) -> tuple[str, str]:

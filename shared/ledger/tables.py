@@ -105,6 +105,10 @@ class Tables:
         """Replace a row; False where there is none, or it is not as it was at `etag` any more."""
         return await self._update(table, row, etag, merge=False)
 
+    async def write_if(self, table: str, row: Row, found: Found | None) -> bool:
+        """Write a row unless another worker did since it was looked for; False where one did."""
+        return await (self.replace(table, row, found.etag) if found else self.insert(table, row))
+
     async def delete(self, table: str, partition: str, key: str) -> None:
         """Delete a row whatever it holds; a second call changes nothing."""
 

@@ -6,6 +6,7 @@ from shared.model.record import (
     AcceptedRequest,
     CoveredBy,
     Evidence,
+    HeldBack,
     MethodLine,
     Outcome,
     Plan,
@@ -16,6 +17,7 @@ from shared.model.record import (
     Waiting,
 )
 from shared.model.requests import (
+    Budget,
     Incident,
     InvalidItem,
     Problem,
@@ -24,16 +26,19 @@ from shared.model.requests import (
     ResetRequest,
     Selection,
     UserReference,
+    parse_budget,
     parse_key,
 )
 
 __all__ = [
     "AcceptedRequest",
+    "Budget",
     "Control",
     "Coverage",
     "CoveredBy",
     "Evidence",
     "Group",
+    "HeldBack",
     "Incident",
     "InvalidItem",
     "Method",
@@ -55,5 +60,6 @@ __all__ = [
     "User",
     "UserReference",
     "Waiting",
+    "parse_budget",
     "parse_key",
 ]

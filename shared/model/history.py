@@ -13,7 +13,8 @@ class Coverage:
 
     `until` is the start of its last verifying listing, and `stayed` names, by type, id and masked detail, what that
     listing still showed or could not show, for a reason that trying again would not cure. `steps` are written as
-    policies write them; those in `undone` were not done. Steps that were taken instead of a reset, which was refused,
+    policies write them; those in `undone` were not done, and `tried_at` is when the first of them was tried, None where
+    none was. Steps that were taken instead of a reset, which was refused,
     cover likewise: `until` is then the moment before them, and no listing stands behind `stayed`.
     """
 
@@ -26,6 +27,7 @@ class Coverage:
     steps: tuple[str, ...]
     stayed: tuple[tuple[str, MethodId, str | None], ...] = ()
     undone: tuple[str, ...] = ()
+    tried_at: datetime | None = None
 
 
 @dataclass(frozen=True)

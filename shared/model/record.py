@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.model.directory import Method, SignIn, User
-from shared.model.requests import Incident, RequestKey, ResetRequest
+from shared.model.requests import Budget, Incident, RequestKey, ResetRequest
 from shared.vocabulary import (
     Caller,
     MethodId,
@@ -152,10 +152,23 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why a request waits, and since when: it is next tried at its `due_at`."""
+    """Why a request waits, and since when: it is next tried at its `due_at`.
+
+    `budget` is the hourly budget in whose line it has its place; None where it may go on as soon as the obstacle ends.
+    """
 
     why: WaitingFor
     since: datetime
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A request that an operator's pause or an hourly limit holds back, and when it is due."""
+
+    key: RequestKey
+    due_at: datetime
+    waiting: Waiting
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from shared.vocabulary import Caller, ProfileName, RequestId
+from shared.vocabulary import BudgetKind, Caller, ProfileName, RequestId
 
 
 class ReferenceKind(StrEnum):
@@ -97,6 +97,24 @@ class RequestKey:
     def __str__(self) -> str:
         """`<caller>:<request id>`; a caller holds no colon."""
         return f"{self.caller}:{self.request_id}"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one caller may start within an hour, of one kind; requests over it wait in the order of their acceptance."""
+
+    caller: Caller
+    kind: BudgetKind
+
+    def __str__(self) -> str:
+        """`<caller>:<kind>`; a caller holds no colon."""
+        return f"{self.caller}:{self.kind}"
+
+
+def parse_budget(text: str) -> Budget | None:
+    """Read what `str(budget)` wrote; None where it is no budget."""
+    caller, _, kind = text.partition(":")
+    return Budget(Caller(caller), BudgetKind(kind)) if caller and kind in set(BudgetKind) else None
 
 
 def parse_key(text: str) -> RequestKey | None:

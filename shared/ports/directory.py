@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.model import Method, SignIn, Subject, User, UserReference
+from shared.ports.ledger import Claim
 from shared.vocabulary import GroupId, MethodId, MethodType, Removal, UserId
 
 
@@ -37,6 +38,13 @@ class Directory(Protocol):
     NotPermittedError when our identity lacks the app role named in its docstring. Only the first page, or a default
     for what could not be read, is never returned.
     """
+
+    def under(self, claim: Claim) -> "Directory":
+        """Return the same directory, which sees before each exchange that changes something that `claim` is held.
+
+        A repeat within one call is such an exchange too. Its methods raise what `Claim.still_held` raises as well.
+        """
+        ...
 
     async def find_user(self, reference: UserReference) -> User | None:
         """Read the one user that is meant; None when nobody is. Needs User.Read.All.

@@ -5,8 +5,18 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from shared.model import AcceptedRequest, Control, Coverage, Evidence, Outcome, RequestKey
-from shared.vocabulary import Caller, Mark, RequestId, UserId
+from shared.model import (
+    AcceptedRequest,
+    Budget,
+    Control,
+    Coverage,
+    Evidence,
+    HeldBack,
+    Outcome,
+    RequestKey,
+    Waiting,
+)
+from shared.vocabulary import Mark, RequestId, UserId
 
 
 class Claim(Protocol):
@@ -18,6 +28,10 @@ class Claim(Protocol):
 
     async def confirm(self) -> None:
         """Renew it. Called before each change, by itself or in the next."""
+        ...
+
+    async def still_held(self) -> None:
+        """Confirm it, but once not: right after `write_evidence`, which confirmed it. Called before each exchange."""
         ...
 
     async def write_evidence(self, accepted: AcceptedRequest, evidence: Evidence) -> None:
@@ -61,14 +75,30 @@ class Ledger(Protocol):
         """
         ...
 
+    async def resolve(self, accepted: AcceptedRequest, user_id: UserId) -> UserId:
+        """Remember which user this run of a request means, unless that is remembered already; return who it is.
+
+        A second call, by whatever name it came about, returns the first one's user. Raises ClaimLostError where that
+        run is not the one now.
+        """
+        ...
+
     async def count_attempt(self, key: RequestKey) -> int:
         """Add one to the attempts and return their number. A second call counts again."""
         ...
 
-    async def expect(self, key: RequestKey, at: datetime, *, patient_since: datetime | None = None) -> None:
-        """Remember when it will be taken up next, and since when patience counts; a second call replaces both.
+    async def expect(
+        self,
+        key: RequestKey,
+        at: datetime,
+        *,
+        waiting: Waiting | None = None,
+        patient_since: datetime | None = None,
+    ) -> None:
+        """Remember when it will be taken up next, what it waits for, and since when patience counts.
 
-        Called once the resume is sent; should that get lost, `unfinished` finds the request.
+        A second call replaces the first two, and the third where it is given. Called once the resume is sent; should
+        that get lost, `unfinished` finds the request.
         """
         ...
 
@@ -104,15 +134,29 @@ class Ledger(Protocol):
         """Return the children of every parent of that id, whoever asked, in the order in which they were added."""
         ...
 
-    async def count_start(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
-        """Count one more reset of this caller that starts, across all workers, and return None.
+    async def count_start(
+        self, budget: Budget, accepted: AcceptedRequest, limit: int, now: datetime
+    ) -> datetime | None:
+        """Count one more start against a budget, across all workers, take the request out of its line, return None.
 
-        Where `limit` have started within an hour, in whole minutes, count nothing: return when one more may.
+        Where `limit` have started within an hour, in whole minutes, or as many as may still start wait in the budget's
+        line with an earlier acceptance, count nothing: return when its turn comes. One that is overdue by ten minutes
+        holds nobody up. `accepted` is the request as it is kept now. A second call counts again.
         """
         ...
 
-    async def may_start_at(self, caller: Caller, limit: int, now: datetime) -> datetime | None:
-        """Return when one more reset may start, as `count_start` does; None when it may now. Counts nothing."""
+    async def may_start_at(
+        self, budget: Budget, accepted: AcceptedRequest, limit: int, now: datetime
+    ) -> datetime | None:
+        """Return when its turn comes, as `count_start` does; None when it may start now. Counts nothing."""
+        ...
+
+    async def held_back(self, limit: int) -> tuple[HeldBack, ...]:
+        """Return up to `limit` requests that a pause or an hourly limit holds back, in the order of acceptance."""
+        ...
+
+    async def count_started(self, budget: Budget, now: datetime) -> int:
+        """Return how many starts of the last hour a budget counts."""
         ...
 
     async def read_control(self) -> Control:

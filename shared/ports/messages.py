@@ -1,7 +1,7 @@
 """What comes in and goes out: deliveries and calls, replies, the bus."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -52,9 +52,10 @@ class Finished:
 
 @dataclass(frozen=True)
 class Pending:
-    """The request is accepted and durable, and goes on."""
+    """The request is accepted and durable, and goes on; `row` is how it stands in the ledger."""
 
     key: RequestKey
+    row: AcceptedRequest | None = field(default=None, compare=False)
 
 
 type Reply = Finished | Pending

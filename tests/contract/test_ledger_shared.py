@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.errors import LedgerUnavailableError
-from shared.model import Control
+from shared.model import Budget, Control
 from shared.ports import Ledger
-from shared.vocabulary import FUNCTION_KEY, QUEUE, Mark, RequestId, Status, UserId
+from shared.vocabulary import FUNCTION_KEY, QUEUE, BudgetKind, Mark, RequestId, Status, UserId
 from tests.contract.ledger_stores import LedgerStore
 from tests.contract.ledger_values import (
     OTHER_USER_ID,
@@ -25,6 +25,7 @@ from tests.contract.ledger_values import (
 )
 
 KEY = key_of()
+RESETS = Budget(QUEUE, BudgetKind.RESETS)
 DISABLED = Mark("disabled")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -74,44 +75,6 @@ async def test_children_of_an_unknown_parent_are_none(ledger: Ledger) -> None:
     assert await ledger.find_children(RequestId("a")) == ()
     await ledger.add_children(key_of("INC-1"), ())
     assert await ledger.find_children(RequestId("INC-1")) == ()
-
-
-# --- starts -----------------------------------------------------------------------------------------------------
-
-
-async def test_count_start_beyond_the_limit_says_when_one_more_may(ledger: Ledger) -> None:
-    """An hour, and what is left of the minute, after the first of those that fill it; then it may."""
-    for number in range(3):
-        assert await ledger.count_start(QUEUE, 3, START + number * 10 * MINUTE) is None
-    for now in (START + 21 * MINUTE, START + HOUR, START + HOUR + timedelta(seconds=59)):
-        assert await ledger.count_start(QUEUE, 3, now) == START + HOUR + MINUTE
-    assert await ledger.count_start(QUEUE, 3, START + HOUR + MINUTE) is None
-    assert await ledger.count_start(QUEUE, 3, START + HOUR + MINUTE) == START + HOUR + 11 * MINUTE
-
-
-async def test_count_start_by_a_limit_that_changes_goes_by_the_one_it_is_told(ledger: Ledger) -> None:
-    """An operator raises it, and lowers it below what has started already."""
-    for _ in range(2):
-        assert await ledger.count_start(QUEUE, 2, START) is None
-    assert await ledger.count_start(QUEUE, 2, START) == START + HOUR + MINUTE
-    assert await ledger.count_start(QUEUE, 3, START + MINUTE) is None
-    assert await ledger.count_start(QUEUE, 1, START + MINUTE) == START + HOUR + 2 * MINUTE
-
-
-async def test_count_start_counts_each_caller_alone(ledger: Ledger) -> None:
-    """One that is at its limit keeps nobody else waiting."""
-    assert await ledger.count_start(QUEUE, 1, START) is None
-    assert await ledger.count_start(QUEUE, 1, START)
-    assert await ledger.count_start(FUNCTION_KEY, 1, START) is None
-
-
-async def test_count_start_by_many_at_once_never_exceeds_the_limit(store: LedgerStore) -> None:
-    """Across all workers."""
-    workers = [store.open() for _ in range(4)]
-    counts = (workers[number % 4].count_start(QUEUE, 5, START) for number in range(12))
-    told = await asyncio.gather(*counts)
-    assert told.count(None) == 5
-    assert set(told) == {None, START + HOUR + MINUTE}
 
 
 # --- control ----------------------------------------------------------------------------------------------------
@@ -284,12 +247,15 @@ CALLS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "restart": lambda ledger: ledger.restart(accepted(), accepted()),
     "count_attempt": lambda ledger: ledger.count_attempt(KEY),
     "expect": lambda ledger: ledger.expect(KEY, START),
+    "resolve": lambda ledger: ledger.resolve(accepted(), USER_ID),
+    "held_back": lambda ledger: ledger.held_back(100),
+    "count_started": lambda ledger: ledger.count_started(RESETS, START),
     "write_outcome": lambda ledger: ledger.write_outcome(accepted(), outcome()),
     "mark_reported": lambda ledger: ledger.mark_reported(KEY, 1),
     "unfinished": lambda ledger: ledger.unfinished(START, 100),
     "add_children": lambda ledger: ledger.add_children(KEY, (RequestId("a"),)),
     "find_children": lambda ledger: ledger.find_children(KEY.request_id),
-    "count_start": lambda ledger: ledger.count_start(QUEUE, 1, START),
+    "count_start": lambda ledger: ledger.count_start(RESETS, accepted(), 1, START),
     "read_control": lambda ledger: ledger.read_control(),
     "change_control": lambda ledger: ledger.change_control(lambda _: Control()),
     "purge": lambda ledger: ledger.purge(START, 100),
@@ -322,12 +288,3 @@ async def test_close_again_changes_nothing(ledger: Ledger) -> None:
 async def test_close_before_the_first_use_opens_nothing(store: LedgerStore) -> None:
     """Whoever builds it need not use it."""
     await store.open_unreachable().close()
-
-
-async def test_may_start_at_says_what_count_start_would_and_counts_nothing(ledger: Ledger) -> None:
-    """Asked twice, it says the same."""
-    assert await ledger.may_start_at(QUEUE, 1, START) is None
-    assert await ledger.may_start_at(QUEUE, 1, START) is None
-    assert await ledger.count_start(QUEUE, 1, START) is None
-    assert await ledger.may_start_at(QUEUE, 1, START) == START + HOUR + MINUTE
-    assert await ledger.may_start_at(QUEUE, 2, START) is None

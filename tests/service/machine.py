@@ -36,7 +36,7 @@ from shared.ledger.sqlite import SqliteLedger
 from shared.model import AcceptedRequest, Outcome, RequestKey
 from shared.policy import Policy
 from shared.reception import Reception
-from shared.service import Service
+from shared.service import make_service
 from shared.steps import StepTaker
 from shared.sweep import Sweep
 from tests.clocks import FakeClock
@@ -127,7 +127,7 @@ class Site:
         links = links or open_links(self.tenant, self.bus, self.clock)
         ledger = SqliteLedger(self.path, self.clock, lock_timeout_seconds=LEDGER_PATIENCE_SECONDS)
         steps = StepTaker(links.directory, ledger, self.clock, None)
-        service = Service(self.policy, links.directory, ledger, self.clock, steps)
+        service = make_service(self.policy, links.directory, ledger, self.clock, steps)
         reception = Reception(
             self.policy,
             ledger,
@@ -135,6 +135,7 @@ class Site:
             self.clock,
             self._noting(service.handle),
             self._noting(service.give_up),
+            service.mender.mend,
             new_id=lambda: f"new-{next(self.numbers)}",
             jitter=lambda: 0.5,
         )

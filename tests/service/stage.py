@@ -20,7 +20,7 @@ from shared.intake import fingerprint
 from shared.ledger.sqlite import SqliteLedger
 from shared.model import AcceptedRequest, Outcome, ReferenceKind, RequestKey, ResetRequest, Selection, UserReference
 from shared.policy import Policy, parse_policy
-from shared.service import Service
+from shared.service import Service, make_service
 from shared.steps import StepTaker
 from shared.vault import KeyVault
 from shared.vocabulary import QUEUE, Caller, ProfileName, RequestId, Source
@@ -109,7 +109,7 @@ class Stage:
     def service(self) -> Service:
         """The service under the policy as it is now."""
         steps = StepTaker(self.directory, self.ledger, self.clock, self.key_vault)
-        return Service(self.policy, self.directory, self.ledger, self.clock, steps)
+        return make_service(self.policy, self.directory, self.ledger, self.clock, steps)
 
     async def reset(self, user: str, **more: Any) -> Outcome:  # noqa: ANN401 - fields of a request
         """Accept a request for a user and carry it out within 4 minutes."""

@@ -53,6 +53,7 @@ class Door:
             self.stage.clock,
             handle or self.stage.service.handle,
             self.stage.service.give_up,
+            self.stage.service.mender.mend,
             new_id=lambda: f"new-{next(self.numbers)}",
             jitter=lambda: 0.0,
         )

@@ -223,10 +223,12 @@ async def test_guard_refuses_guests_where_the_policy_does(stage: Stage) -> None:
 
 
 async def test_guard_refuses_a_caller_without_the_profile(stage: Stage) -> None:
-    """A caller gets what the policy names for them only, and no step instead."""
-    outcome = await stage.reset(FINLEY, profile="compromised", caller=FUNCTION_KEY)
-    assert codes(outcome) == {"callerMayNotAsk", "privilegedRole"}
-    assert stage.changes() == []
+    """A caller gets what the policy names for them only, and learns nothing of anybody: the directory is not asked."""
+    for user in (FINLEY, "nobody@contoso.example"):
+        outcome = await stage.reset(user, profile="compromised", caller=FUNCTION_KEY)
+        assert (outcome.status, codes(outcome)) == (Status.REFUSED, {"callerMayNotAsk"})
+        assert (outcome.user_id, outcome.user_principal_name) == (None, None)
+    assert list(stage.tenant.calls) == []
 
 
 async def test_guard_waits_for_an_operator_when_a_group_cannot_be_read(stage: Stage) -> None:

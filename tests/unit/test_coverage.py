@@ -233,6 +233,7 @@ def test_coverage_when_made_then_it_names_the_reset_and_what_stayed() -> None:
             ("phone", ALL_OF_ITS_TYPE, None),
         ),
         undone=("revokeSessions",),
+        tried_at=NOW,
     )
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
 from shared.ledger.table import TableLedger
 from shared.ledger.tables import CHARACTERS_IN_A_PROPERTY, REQUESTS, USERS, Change, keys, read_text, write_text
-from shared.model import Control
-from shared.vocabulary import QUEUE, Mark, RequestId, Status
+from shared.model import Budget, Control
+from shared.vocabulary import QUEUE, BudgetKind, Mark, RequestId, Status
 from tests.azurite import Azurite, Proxy
 from tests.contract.ledger_stores import TableStore
 from tests.contract.ledger_values import (
@@ -45,6 +45,7 @@ BYTES_IN_A_ROW = 1_048_576
 UNITS_IN_A_PROPERTY = 32_768
 TRANSACTION = rb"^POST /ledger/\$batch"
 ALL = 20  # aiohttp repeats a PUT or DELETE by itself where it had used the connection before
+RESETS = Budget(QUEUE, BudgetKind.RESETS)
 
 
 # --- texts ------------------------------------------------------------------------------------------------------
@@ -303,7 +304,7 @@ async def test_count_start_whose_answer_is_lost_counts_it_at_least_once(store: T
     """The limit is never exceeded: a start that may have been counted is counted again."""
     for _ in range(2):
         store.proxy.lose_answer(rb"^(POST|PUT) /ledger/\w+Control")
-    told = [await again(lambda: ledger.count_start(QUEUE, 4, START)) for _ in range(5)]
+    told = [await again(lambda: ledger.count_start(RESETS, accepted(), 4, START)) for _ in range(5)]
     assert 2 <= told.count(None) <= 4
     assert told[-1] is not None
 
@@ -450,7 +451,7 @@ async def test_row_that_others_change_all_the_time_is_given_up(store: TableStore
 
     async def interfere(request: bytes) -> None:
         if re.match(rb"(POST|PUT|PATCH) /ledger/\w+Control", request):
-            await rival.count_start(QUEUE, 1000, START)
+            await rival.count_start(RESETS, accepted(), 1000, START)
             await rival.change_control(lambda kept: replace(kept, resets_per_hour=(kept.resets_per_hour or 0) + 1))
         elif re.match(rb"(POST|PUT|PATCH) /ledger/\w+Requests", request):
             await rival.add_children(KEY, (next(children),))
@@ -462,7 +463,7 @@ async def test_row_that_others_change_all_the_time_is_given_up(store: TableStore
         ledger.write_outcome(accepted(), outcome()),
         ledger.mark_reported(KEY, 1),
         ledger.add_children(KEY, (RequestId("mine"),)),
-        ledger.count_start(QUEUE, 1000, START),
+        ledger.count_start(RESETS, accepted(), 1000, START),
         ledger.change_control(lambda kept: replace(kept, paused_until=START)),
     )
     said = await asyncio.gather(*calls, return_exceptions=True)

@@ -16,6 +16,7 @@ from shared.errors import (
     UnavailableError,
 )
 from shared.patience import counts_as_attempt, next_try_at
+from shared.vocabulary import WaitingFor
 from tests.builders import NOW
 
 
@@ -86,15 +87,13 @@ def test_patience_counts_no_wait_for_a_claim() -> None:
     assert counts_as_attempt(OperatorError("groupUnreadable"))
 
 
-@pytest.mark.parametrize("code", ["paused", "hourlyLimit"])
+@pytest.mark.parametrize(("why", "minutes"), [(WaitingFor.PAUSED, 2), (WaitingFor.HOURLY_LIMIT, 0)])
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
-def test_patience_with_what_is_held_back_waits_for_its_time_and_up_to_two_minutes_more(
-    code: str, jitter: float
-) -> None:
-    """Many wait for the same moment; none of them comes before it, nor has tried."""
+def test_patience_with_what_is_held_back_waits_for_its_time(why: WaitingFor, minutes: int, jitter: float) -> None:
+    """Many wait for the end of a pause, so up to two minutes more; in a line each has its own time."""
     later = NOW + timedelta(hours=3)
-    error = HeldBackError(code, later)
-    assert next_try_at(error, 5, NOW, jitter) == later + timedelta(minutes=2 * jitter)
+    error = HeldBackError(why, later)
+    assert next_try_at(error, 5, NOW, jitter) == later + timedelta(minutes=minutes * jitter)
     assert next_try_at(error, 5, later + timedelta(hours=1), 0.0) == later + timedelta(hours=1)
     assert not counts_as_attempt(error)
-    assert (error.code, error.at) == (code, later)
+    assert (error.code, error.at) == (why.value, later)

@@ -1,0 +1,54 @@
+"""Letting go on what a pause or an hourly limit held back, once it holds no more."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.budgets import Budgets
+from shared.logs import log
+from shared.model import Budget, HeldBack
+from shared.ports import Bus, Clock, Ledger
+
+LOOKED_AT = 2_000
+WOKEN_AT_ONCE = 500
+SOON = timedelta(minutes=1)  # what is due within it comes by itself
+LATE = timedelta(minutes=2)  # what is due for longer than that has lost its resume
+
+
+@dataclass(frozen=True)
+class Waker:
+    """Schedules resumes of what may go on."""
+
+    ledger: Ledger
+    bus: Bus
+    clock: Clock
+    budgets: Budgets
+
+    async def wake(self) -> int:
+        """Let go on what a pause held back and, in the order of acceptance, what the hourly limits leave room for.
+
+        Return how many. Called twice a minute, so that an operator who lifts a pause or raises a limit waits no longer;
+        a second call wakes nobody again within two minutes. Raises LedgerUnavailableError and BusUnavailableError.
+        """
+        now = self.clock.now()
+        if (await self.ledger.read_control()).is_paused(now):
+            return 0
+        free: dict[Budget, int] = {}
+        may_go_on = [held for held in await self.ledger.held_back(LOOKED_AT) if await self._may_go_on(held, free)]
+        woken = [held for held in may_go_on if not now - LATE <= held.due_at <= now + SOON][:WOKEN_AT_ONCE]
+        if woken:
+            log("woken", result=f"{len(woken)} requests")
+            await self.bus.schedule_resumes([held.key for held in woken], now)
+        for held in woken:
+            await self.ledger.expect(held.key, now, waiting=held.waiting)
+        return len(woken)
+
+    async def _may_go_on(self, held: HeldBack, free: dict[Budget, int]) -> bool:
+        """Take a place of what is free in its line; what has begun already needs none."""
+        budget = held.waiting.budget
+        if budget is None:
+            return True
+        if budget not in free:
+            started = await self.ledger.count_started(budget, self.clock.now())
+            free[budget] = await self.budgets.limit_of(budget.kind) - started
+        free[budget] -= 1
+        return free[budget] >= 0
