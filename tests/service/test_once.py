@@ -926,9 +926,16 @@ async def test_call_of_which_not_all_was_accepted_is_503_and_what_was_goes_on(do
 class Unexpecting(SqliteLedger):
     """A ledger that is gone just when a resume has been sent."""
 
-    async def expect(self, key: RequestKey, at: datetime, *, patient_since: datetime | None = None) -> None:
+    async def expect(
+        self,
+        key: RequestKey,
+        at: datetime,
+        *,
+        waiting: Waiting | None = None,
+        patient_since: datetime | None = None,
+    ) -> None:
         """Say so of this very call."""
-        raise LedgerUnavailableError(f"{key} {at} {patient_since}")
+        raise LedgerUnavailableError(f"{key} {at} {waiting} {patient_since}")
 
 
 @pytest.mark.parametrize("whom", [{"user": DEVON}, {"users": [DEVON, OAKLEY]}], ids=["one", "several"])
