@@ -1,13 +1,17 @@
 """What may be shown of numbers, addresses and names."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.graph.masking import clean_name, mask_email, mask_phone, mask_serial
 
 anything = st.text(max_size=80)
 numbers = st.text("0123456789+ -().x/\u0663", max_size=60)
+pieces = st.sampled_from(["@", " ", "\n", "-", "_", ") ", "425", "5", "\u0663", "a", "key of ", "\U0001f511"])
+built_names = st.tuples(st.text("ab1 @", max_size=70), st.lists(pieces, max_size=40).map("".join)).map("".join)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +98,25 @@ def test_name_when_cleaned_then_printable_and_short(name: str) -> None:
     assert shown.isprintable()
     assert len(shown) <= 64
     shown.encode()
+
+
+def shown_in_full(name: str) -> str | None:
+    """Mask the whole name before anything is cut, by the rules as they read."""
+    printable = "".join(character if character.isprintable() else " " for character in name)
+    without_addresses = re.sub(r"\S*@\S*", "***", " ".join(printable.split()))
+    masked = re.sub(r"\d(?:[\W_]{0,3}\d){6,}", lambda found: "X" * len(found[0]), without_addresses)
+    return masked[:64] or None
+
+
+@given(built_names)
+@example("a" * 60 + " 425-555-0155")
+@example("a" * 62 + " 4 - 2 - 5 - 5 - 5 - 0 - 1")
+@example("a" * 63 + "@contoso.example")
+@example("a" * 500 + "@contoso.example 425 555 0155")
+@example("a@b " * 15 + "425   555   0155")
+def test_name_when_cut_then_what_is_shown_is_masked_as_in_the_whole(name: str) -> None:
+    """No address and no number comes to light because its rest was cut off."""
+    assert clean_name(name) == shown_in_full(name)
 
 
 @pytest.mark.parametrize(
