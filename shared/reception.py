@@ -12,9 +12,9 @@ from shared import outcomes
 from shared.coverage import last_look_of
 from shared.endings import Endings, GiveUp, Obstacle, body_of, code_of
 from shared.errors import BusUnavailableError, GraphError, Later, LedgerUnavailableError, OutOfTimeError
-from shared.intake import Envelope, fingerprint, parent_of, parse_resume, queue_parent_id, read_body
+from shared.intake import Envelope, Resume, fingerprint, parent_of, parse_resume, queue_parent_id, read_body
 from shared.logs import log
-from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey, ResetRequest, parse_key
+from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey, ResetRequest
 from shared.patience import LOST_AFTER, waiting_after
 from shared.policy import Policy
 from shared.ports import Bus, Call, Clock, Delivery, Family, Finished, Ledger, Pending, Reply
@@ -83,8 +83,7 @@ class Reception:
                 raise
 
     async def _receive(self, delivery: Delivery) -> None:
-        resumed = parse_resume(delivery.body)
-        if resumed is not None:
+        if resumed := parse_resume(delivery.body):
             await self._resume(resumed)
             return
         parent_id = queue_parent_id(delivery.message_id, delivery.sequence_number)
@@ -111,9 +110,9 @@ class Reception:
         elif going_on:
             await self.bus.schedule_resumes([row.key for row in going_on], self.clock.now())
 
-    async def _resume(self, text: str) -> None:
-        key = parse_key(text)
-        accepted = await self.ledger.read(key) if key else None
+    async def _resume(self, resumed: Resume) -> None:
+        """Go on with what the ledger holds under the key; drop a resume of anything else."""
+        accepted = await self.ledger.read(resumed.key) if resumed.key else None
         if accepted is None:
             log("unknownResume", logging.WARNING, code="dropped")
         elif not await self._is_mended(accepted):

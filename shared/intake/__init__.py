@@ -6,7 +6,7 @@ an object field by field and gathers what is wrong; `identifiers`, `request_ids`
 """
 
 from shared.intake.envelope import Envelope, Item
-from shared.intake.reading import parse_resume, read_body
+from shared.intake.reading import Resume, parse_resume, read_body
 from shared.intake.request_ids import (
     fingerprint,
     parent_of,
@@ -18,6 +18,7 @@ from shared.intake.request_ids import (
 __all__ = [
     "Envelope",
     "Item",
+    "Resume",
     "fingerprint",
     "parent_of",
     "parse_request_id",

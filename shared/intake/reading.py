@@ -1,18 +1,17 @@
 """The way of a body: unwrapped, taken apart, and each object read by the first shape that knows it."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from shared.intake.canonical import read_canonical
 from shared.intake.envelope import MAX_REQUESTS, Envelope, Item
 from shared.intake.layers import UnreadableError, unwrap, unwrap_value
-from shared.intake.text import is_spoilt
-from shared.model import InvalidItem, Problem, ResetRequest
+from shared.intake.request_ids import parse_request_key
+from shared.model import InvalidItem, Problem, RequestKey, ResetRequest
 from shared.strictjson import Json
 from shared.vocabulary import RequestId
 
 MAX_BODY_BYTES = 204_800
-MAX_KEY_LENGTH = 300  # a caller, a colon and a stored request id have fewer
 
 type Shape = Callable[[dict[str, Json], Envelope, str], tuple[Item, ...] | None]
 
@@ -33,19 +32,25 @@ def read_body(body: bytes, envelope: Envelope) -> tuple[Item, ...]:
     return _with_id(_read_unnamed(body, envelope), envelope.parent_id)
 
 
-def parse_resume(body: bytes) -> str | None:
-    """Return the text of `{"resume": "<key>"}`, of exactly that key; None for anything else.
+@dataclass(frozen=True)
+class Resume:
+    """What a message asks to go on with; `key` is None where it names nothing that the ledger could hold."""
 
-    Also None for a text that no key can be: empty, over 300 characters, with control characters or lone surrogates.
-    """
+    key: RequestKey | None
+
+
+def parse_resume(body: bytes) -> Resume | None:
+    """Read `{"resume": "<key>"}`, an object of exactly that field, whatever stands there; None for anything else."""
     if len(body) > MAX_BODY_BYTES:
         return None
     try:
         value = unwrap(body).value
     except UnreadableError:
         return None
-    key = value["resume"] if isinstance(value, dict) and value.keys() == {"resume"} else None
-    return key if isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and not is_spoilt(key) else None
+    if not isinstance(value, dict) or value.keys() != {"resume"}:
+        return None
+    key = value["resume"]
+    return Resume(parse_request_key(key) if isinstance(key, str) else None)
 
 
 def _read_unnamed(body: bytes, envelope: Envelope) -> tuple[Item, ...]:

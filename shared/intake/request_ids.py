@@ -6,26 +6,42 @@ import json
 import re
 from datetime import UTC
 
-from shared.model import ResetRequest, UserReference
-from shared.vocabulary import RequestId
+from shared.model import RequestKey, ResetRequest, UserReference
+from shared.vocabulary import FUNCTION_KEY, QUEUE, Caller, RequestId
 
 MAX_LENGTH = 100
 MAX_STORED_LENGTH = 200  # a derived id is its parent and 17 characters
 
 _ALPHABET = re.compile(r"[A-Za-z0-9._:-]+")
 _DERIVED = re.compile(r"(.+)\.[A-Z2-7]{16}")
+_STORED = re.compile(r"([A-Za-z0-9._:-]+)(?:~[A-Z2-7]{16})?")
+_CALLER = re.compile(rf"{QUEUE}|{FUNCTION_KEY}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
 _DOTS = frozenset({".", ".."})  # an address would swallow them
 _DERIVED_BYTES = 10  # 16 characters of base32
 
 
 def parse_request_id(text: str) -> RequestId | None:
     """Read what a sender calls a request: 1 to 100 of `A-Z a-z 0-9 . _ : -`, but not `.` or `..`."""
-    return _parse(text, MAX_LENGTH)
+    fits = len(text) <= MAX_LENGTH and _ALPHABET.fullmatch(text) and text not in _DOTS
+    return RequestId(text) if fits else None
 
 
 def parse_stored_request_id(text: str) -> RequestId | None:
-    """Read the id of a request that we hold: of the same alphabet, but up to 200, because we derive longer ones."""
-    return _parse(text, MAX_STORED_LENGTH)
+    r"""Read the id of a request that we hold: up to 200 of the same alphabet, with what makes a derived id or without.
+
+    Nothing else becomes part of a key of the ledger, where `~` begins what is not a request, and where Table Storage
+    allows neither `/ \ # ?` nor control characters nor more than 1 KiB:
+    https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
+    """
+    found = _STORED.fullmatch(text) if len(text) <= MAX_STORED_LENGTH else None
+    return RequestId(text) if found and found[1] not in _DOTS else None
+
+
+def parse_request_key(text: str) -> RequestKey | None:
+    """Read what `str(key)` wrote of a request that we may hold; None where no key of ours is written so."""
+    caller, _, request_id = text.partition(":")
+    parsed = parse_stored_request_id(request_id) if _CALLER.fullmatch(caller) else None
+    return RequestKey(Caller(caller), parsed) if parsed else None
 
 
 def queue_parent_id(message_id: str | None, sequence_number: int) -> RequestId:
@@ -61,11 +77,6 @@ def fingerprint(request: ResetRequest) -> str:
         "dryRun": request.dry_run,
     }
     return _digest(json.dumps(asked, sort_keys=True, separators=(",", ":"))).hex()
-
-
-def _parse(text: str, length: int) -> RequestId | None:
-    fits = len(text) <= length and _ALPHABET.fullmatch(text) and text not in _DOTS
-    return RequestId(text) if fits else None
 
 
 def _digest(text: str) -> bytes:

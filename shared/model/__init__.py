@@ -27,7 +27,6 @@ from shared.model.requests import (
     Selection,
     UserReference,
     parse_budget,
-    parse_key,
 )
 
 __all__ = [
@@ -61,5 +60,4 @@ __all__ = [
     "UserReference",
     "Waiting",
     "parse_budget",
-    "parse_key",
 ]

@@ -115,9 +115,3 @@ def parse_budget(text: str) -> Budget | None:
     """Read what `str(budget)` wrote; None where it is no budget."""
     caller, _, kind = text.partition(":")
     return Budget(Caller(caller), BudgetKind(kind)) if caller and kind in set(BudgetKind) else None
-
-
-def parse_key(text: str) -> RequestKey | None:
-    """Read what `str(key)` wrote; None where it is no key."""
-    caller, colon, request_id = text.partition(":")
-    return RequestKey(Caller(caller), RequestId(request_id)) if caller and colon and request_id else None

@@ -117,7 +117,7 @@ def _judge_dead_letter(message: Waiting) -> Judgement:
         sequence_number=message.sequence_number,
         enqueued_at=message.enqueued_at,
         reason=_code_of(message.properties.get("DeadLetterReason")),
-        request=parent_id if resumed is None else f"resume of {_shown(resumed)}",
+        request=parent_id if resumed is None else f"resume of {resumed.key or '-'}",
         size=len(body or b""),
         delivery_count=message.delivery_count,
         fate=Fate.NOT_BYTES if body is None else Fate.AGAIN,
@@ -220,5 +220,5 @@ def _code_of(value: object) -> str:
 
 
 def _shown(request_id: str) -> str:
-    """Return an id, or a key, as it is; a dash for anything else: nobody's free text reaches the terminal."""
+    """Return an id as it is; a dash for anything else: nobody's free text reaches the terminal."""
     return parse_stored_request_id(request_id) or "-"

@@ -6,12 +6,16 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.intake import Item, parse_resume, read_body
+from shared.intake import Item, Resume, parse_resume, read_body
 from shared.intake.layers import MAX_LAYERS
 from shared.intake.reading import MAX_BODY_BYTES
-from shared.model import InvalidItem, ResetRequest
+from shared.model import InvalidItem, RequestKey, ResetRequest
 from shared.strictjson import MAX_DEPTH
+from shared.vocabulary import QUEUE as QUEUE_CALLER
+from shared.vocabulary import RequestId
 from tests.unit.intake_bodies import HTTP, QUEUE, asking, problems_of, read, request_of
 
 _BODY = json.dumps(asking()).encode()
@@ -248,32 +252,47 @@ def test_read_body_of_five_hundred_requests_is_read_and_of_one_more_is_not() -> 
 # --- Resume -----------------------------------------------------------------------------------------------------
 
 
+_KEY = RequestKey(QUEUE_CALLER, RequestId("INC-1"))
+
+
 @pytest.mark.parametrize(
-    ("body", "key"),
+    ("body", "resume"),
     [
-        (b'{"resume": "queue:INC-1"}', "queue:INC-1"),
-        (codecs.BOM_UTF8 + b'{"resume": "queue:INC-1"}', "queue:INC-1"),
-        (b'{"resume": "nonsense"}', "nonsense"),
-        (json.dumps({"resume": "x" * 300}).encode(), "x" * 300),
-        (json.dumps({"resume": "x" * 301}).encode(), None),
-        (b'{"resume": ""}', None),
-        (b'{"resume": null}', None),
-        (b'{"resume": 5}', None),
-        (b'{"resume": ["queue:INC-1"]}', None),
-        (b'{"resume": "queue:\\ud800"}', None),
-        (b'{"resume": "queue:\\u0000"}', None),
-        (b'{"resume": "queue:\\ufffd"}', None),
+        (b'{"resume": "queue:INC-1"}', Resume(_KEY)),
+        (codecs.BOM_UTF8 + b'{"resume": "queue:INC-1"}', Resume(_KEY)),
+        (b'{"resume": "nonsense"}', Resume(None)),
+        (b'{"resume": "queue:~children:INC-77"}', Resume(None)),
+        (b'{"resume": "queue:~open"}', Resume(None)),
+        (b'{"resume": "queue:a/b"}', Resume(None)),
+        (json.dumps({"resume": "queue:" + "x" * 200_000}).encode(), Resume(None)),
+        (b'{"resume": ""}', Resume(None)),
+        (b'{"resume": null}', Resume(None)),
+        (b'{"resume": 5}', Resume(None)),
+        (b'{"resume": false}', Resume(None)),
+        (b'{"resume": {}}', Resume(None)),
+        (b'{"resume": ["queue:INC-1"]}', Resume(None)),
+        (b'{"resume": "queue:\\ud800"}', Resume(None)),
+        (b'{"resume": "queue:\\u0000"}', Resume(None)),
+        (b'{"resume": "queue:\\ufffd"}', Resume(None)),
         (b'{"resume": "queue:INC-1", "user": "a@b.c"}', None),
         (b'{"resume": "a", "resume": "b"}', None),
         (b'[{"resume": "queue:INC-1"}]', None),
         (b"{}", None),
         (b"", None),
         (b"\xff", None),
-        (b'{"resume": "a"}'.ljust(MAX_BODY_BYTES), "a"),
-        (b'{"resume": "a"}'.ljust(MAX_BODY_BYTES + 1), None),
+        (b'{"resume": "queue:INC-1"}'.ljust(MAX_BODY_BYTES), Resume(_KEY)),
+        (b'{"resume": "queue:INC-1"}'.ljust(MAX_BODY_BYTES + 1), None),
         (_BODY, None),
     ],
 )
-def test_parse_resume_of_exactly_one_key_returns_its_text(body: bytes, key: str | None) -> None:
-    """Anything more, less or else is no message of ours."""
-    assert parse_resume(body) == key
+def test_parse_resume_of_exactly_one_field_returns_the_key_that_it_names(body: bytes, resume: Resume | None) -> None:
+    """Anything more or else is no message of ours; what stands in that field is a key or nothing."""
+    assert parse_resume(body) == resume
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=3))
+def test_parse_resume_of_any_value_is_a_resume(value: object) -> None:
+    """Never a request, and never an exception."""
+    resume = parse_resume(json.dumps({"resume": value}).encode())
+    assert resume is not None
+    assert resume.key is None or str(resume.key) == value

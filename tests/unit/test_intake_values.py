@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from shared.intake import fingerprint, parse_request_id, parse_stored_request_id, queue_parent_id
 from shared.intake.identifiers import decode_cloud_sid, is_kept, is_method_id, parse_user
 from shared.intake.moments import parse_moment
-from shared.intake.request_ids import derive_request_id
+from shared.intake.request_ids import derive_request_id, parse_request_key
 from shared.intake.text import is_spoilt, quote, remove_control_characters
-from shared.model import ReferenceKind, ResetRequest, Selection, UserReference
-from shared.vocabulary import MethodType, ProfileName, RequestId
+from shared.model import ReferenceKind, RequestKey, ResetRequest, Selection, UserReference
+from shared.vocabulary import FUNCTION_KEY, QUEUE, Caller, MethodType, ProfileName, RequestId
+from tests.strategies import callers, request_ids
 from tests.unit.intake_bodies import OBJECT_ID
 
 _UPN, _SID, _ID = ReferenceKind.USER_PRINCIPAL_NAME, ReferenceKind.SECURITY_IDENTIFIER, ReferenceKind.OBJECT_ID
+
+DERIVED = "~AAAAAAAAAAAAAAA7"  # what a derived id ends in
 
 
 # --- Users ------------------------------------------------------------------------------------------------------
@@ -247,6 +250,97 @@ def test_parse_request_id_when_long_keeps_each_limit() -> None:
     assert parse_stored_request_id("x" * 101) == "x" * 101
     assert parse_stored_request_id("x" * 200) == "x" * 200
     assert parse_stored_request_id("x" * 201) is None
+    assert parse_stored_request_id("x" * 184 + DERIVED) is None
+
+
+@pytest.mark.parametrize("text", ["INC-1" + DERIVED, "x" * 183 + DERIVED, "..." + DERIVED, "a:b" + DERIVED])
+def test_parse_stored_request_id_of_a_derived_one_returns_it(text: str) -> None:
+    """It stands in the ledger and in addresses; no sender may name it."""
+    assert parse_stored_request_id(text) == text
+    assert parse_request_id(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "~open",
+        "~children:INC-77",
+        DERIVED,
+        "." + DERIVED,
+        ".." + DERIVED,
+        "INC-1~",
+        "INC-1~AAAAAAAAAAAAAAA",
+        "INC-1~AAAAAAAAAAAAAAAAA",
+        "INC-1~aaaaaaaaaaaaaaaa",
+        "INC-1~AAAAAAAAAAAAAAA1",
+        "INC-1" + DERIVED * 2,
+        "INC-1" + DERIVED + "\n",
+    ],
+)
+def test_parse_stored_request_id_of_what_no_request_is_called_is_none(text: str) -> None:
+    """What begins with `~` in the ledger is an index, and is read as one only."""
+    assert parse_stored_request_id(text) is None
+    assert parse_request_key(f"queue:{text}") is None
+
+
+KEY_TEXTS = st.text(st.sampled_from("aA1~.:_-/\\#?%\0\n \x7f\x85é٣\ud800"), max_size=12) | st.text(max_size=40)
+
+
+@given(KEY_TEXTS)
+def test_stored_id_of_any_text_is_what_a_table_takes_as_a_key(text: str) -> None:
+    """Not one character that Table Storage forbids, no more than 1 KiB, nothing that an index is called."""
+    parsed = parse_stored_request_id(text)
+    assert parsed in {text, None}
+    if parsed:
+        assert not set(parsed) & set("/\\#?%")
+        assert parsed.isascii()
+        assert parsed.isprintable()
+        assert 1 <= len(parsed) <= 200
+        assert not parsed.startswith("~")
+    key = parse_request_key(f"queue:{text}")
+    assert key == (RequestKey(QUEUE, parsed) if parsed else None)
+
+
+@given(callers, request_ids.filter(lambda text: text not in {".", ".."}), st.booleans())
+def test_key_of_any_request_when_read_back_then_it_is_the_same(
+    caller: Caller, request_id: RequestId, is_derived: bool
+) -> None:
+    """A request id may hold colons, a caller holds none."""
+    key = RequestKey(caller, RequestId(f"{request_id}{DERIVED}") if is_derived else request_id)
+    assert parse_request_key(str(key)) == key
+
+
+@given(st.text() | st.tuples(KEY_TEXTS, KEY_TEXTS).map(":".join))
+def test_key_of_any_text_is_none_or_written_so(text: str) -> None:
+    """Nothing is repaired, and nothing raises."""
+    key = parse_request_key(text)
+    assert key is None or str(key) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("queue:INC:1", RequestKey(QUEUE, RequestId("INC:1"))),
+        ("functionKey:1", RequestKey(FUNCTION_KEY, RequestId("1"))),
+        (f"{OBJECT_ID}:1", RequestKey(Caller(OBJECT_ID), RequestId("1"))),
+        (f"{OBJECT_ID.upper()}:1", None),
+        ("Queue:1", None),
+        (" queue:1", None),
+        ("queue\n:1", None),
+        ("a::", None),
+        ("", None),
+        (":", None),
+        ("queue", None),
+        ("queue:", None),
+        ("queue:a/b", None),
+        ("queue:\0", None),
+        ("queue:" + "x" * 201, None),
+        (":INC", None),
+    ],
+)
+def test_key_of_a_text_is_of_a_caller_and_an_id_that_there_can_be(text: str, key: RequestKey | None) -> None:
+    """Anything else is nobody's."""
+    assert parse_request_key(text) == key
 
 
 @pytest.mark.parametrize(

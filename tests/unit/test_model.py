@@ -7,15 +7,11 @@ from enum import StrEnum
 import pytest
 from hypothesis import given
 
-from shared.model import Evidence, MethodLine, ReferenceKind, RequestKey, ResetRequest, Selection, StepLine, parse_key
+from shared.model import Evidence, MethodLine, ReferenceKind, ResetRequest, Selection, StepLine
 from shared.vocabulary import (
-    FUNCTION_KEY,
-    QUEUE,
-    Caller,
     MethodResult,
     MethodType,
     Removal,
-    RequestId,
     Source,
     Status,
     Step,
@@ -25,7 +21,7 @@ from shared.vocabulary import (
     in_safe_order,
 )
 from tests.builders import NOW, a_line, a_request, a_step, a_user, an_accepted_request, an_evidence, an_outcome
-from tests.strategies import evidences, keys, method_lines, step_lines
+from tests.strategies import evidences, method_lines, step_lines
 
 FROZEN: dict[type[StrEnum], dict[str, str]] = {
     Source: {"QUEUE": "queue", "HTTP": "http"},
@@ -118,33 +114,6 @@ def test_step_names_when_listed_then_in_the_safe_order() -> None:
         "temporaryAccessPass",
         "enableAccount",
     ]
-
-
-# --- Keys --------------------------------------------------------------------------------------------------------
-
-
-@given(keys)
-def test_key_of_any_request_when_read_back_then_it_is_the_same(key: RequestKey) -> None:
-    """A request id may hold colons, a caller holds none."""
-    assert parse_key(str(key)) == key
-
-
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("queue:INC:1", RequestKey(QUEUE, RequestId("INC:1"))),
-        ("functionKey:1", RequestKey(FUNCTION_KEY, RequestId("1"))),
-        ("a::", RequestKey(Caller("a"), RequestId(":"))),
-        ("", None),
-        (":", None),
-        ("queue", None),
-        ("queue:", None),
-        (":INC", None),
-    ],
-)
-def test_key_when_a_text_is_read_then_only_what_has_both_parts_is_one(text: str, key: RequestKey | None) -> None:
-    """Anything else is nobody's."""
-    assert parse_key(text) == key
 
 
 # --- Values ------------------------------------------------------------------------------------------------------

@@ -212,7 +212,10 @@ def test_dead_letter_whose_message_id_is_no_id_when_judged_then_it_is_kept_but_n
     ("body", "request_shown", "fate"),
     [
         (b'{"resume": "functionKey:INC-1"}', "resume of functionKey:INC-1", Fate.AGAIN),
+        (b'{"resume": "queue:INC-1~AAAAAAAAAAAAAAAA"}', "resume of queue:INC-1~AAAAAAAAAAAAAAAA", Fate.AGAIN),
         (b'{"resume": "no key at all"}', "resume of -", Fate.AGAIN),
+        (b'{"resume": "queue:~open"}', "resume of -", Fate.AGAIN),
+        (b'{"resume": 5}', "resume of -", Fate.AGAIN),
         (b"", "MSG-1", Fate.AGAIN),
         (None, "MSG-1", Fate.NOT_BYTES),
     ],
