@@ -86,6 +86,10 @@ class LedgerUnavailableError(MfaResetError):
     """The ledger cannot be reached: nothing is accepted, the delivery is given back."""
 
 
+class UnreadableRowError(LedgerUnavailableError):
+    """The ledger holds a row that this version of the program cannot read."""
+
+
 class BusUnavailableError(MfaResetError):
     """The Service Bus cannot be reached: the delivery is given back."""
 

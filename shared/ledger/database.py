@@ -6,14 +6,16 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
+from contextvars import copy_context
 from pathlib import Path
 from sqlite3 import Connection
 from tempfile import NamedTemporaryFile
 from typing import Literal
 
 from shared.errors import LedgerUnavailableError
+from shared.ledger.rows import SCHEMA_VERSION
 
-SCHEMA_VERSION = 5
+OLDEST_VERSION = 5  # that is read; what came since are columns that may be empty, and tables
 APPLICATION_ID = 0x6D666172  # "mfar": tells our file from another program's
 SCHEMA = (
     "PRAGMA journal_mode = WAL",  # the file remembers it
@@ -37,6 +39,7 @@ SCHEMA = (
         waiting_for TEXT,
         waiting_since TEXT,
         waiting_budget TEXT,
+        schema INTEGER,
         PRIMARY KEY (caller, request_id)
     ) STRICT
     """,
@@ -60,7 +63,7 @@ SCHEMA = (
     ) STRICT
     """,
     """
-    CREATE TABLE starts (
+    CREATE TABLE started (
         budget TEXT NOT NULL, minute INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (budget, minute)
     ) STRICT
     """,
@@ -87,11 +90,11 @@ class Database:
 
     async def read[Result](self, work: Callable[[Connection], Result]) -> Result:
         """Do `work`, on the worker's thread, on one state of the file."""
-        return await asyncio.wrap_future(self._worker.submit(self._transact, "BEGIN", work))
+        return await asyncio.wrap_future(self._submit("BEGIN", work))
 
     async def write[Result](self, work: Callable[[Connection], Result]) -> Result:
         """Do `work`, on the worker's thread, as the only writer, and commit; where it raises, nothing is changed."""
-        return await asyncio.wrap_future(self._worker.submit(self._transact, "BEGIN IMMEDIATE", work))
+        return await asyncio.wrap_future(self._submit("BEGIN IMMEDIATE", work))
 
     async def close(self) -> None:
         """Close the file once all that was asked for is done; a second call waits for the same."""
@@ -99,6 +102,12 @@ class Database:
             self._closed = self._worker.submit(self._disconnect)
             self._worker.shutdown(wait=False)
         await asyncio.shield(asyncio.wrap_future(self._closed))
+
+    def _submit[Result](
+        self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"], work: Callable[[Connection], Result]
+    ) -> Future[Result]:
+        # In the caller's context: what is logged there has its correlation id.
+        return self._worker.submit(copy_context().run, self._transact, begin, work)
 
     def _transact[Result](
         self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"], work: Callable[[Connection], Result]
@@ -123,16 +132,17 @@ class Database:
 def connect(path: Path, lock_timeout_seconds: float) -> Connection:
     """Open the file for the calling thread; where it is missing, create it (mode 0600), and its directory.
 
-    Raises sqlite3.Error or OSError where that is impossible, LedgerUnavailableError where the file is no ledger of
-    this schema version: such a file is left as it is.
+    An earlier version's ledger gets what has been added since; a later version's is used as it is. Raises sqlite3.Error
+    or OSError where that is impossible, LedgerUnavailableError where the file is no ledger, or none that can be used
+    so: such a file is left as it is.
     """
     if not path.exists():
         _create(path)
     connection = _open(path, lock_timeout_seconds)
     try:
-        _check(connection)
         # The default depends on how SQLite was built, and an acceptance must outlive a power failure.
         connection.execute("PRAGMA synchronous = FULL")
+        _check(connection)
     except BaseException:
         connection.close()
         raise
@@ -148,11 +158,46 @@ def _open(path: Path, lock_timeout_seconds: float) -> Connection:
 def _check(connection: Connection) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+    if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
+        return
+    is_ours = application == APPLICATION_ID and version >= OLDEST_VERSION
+    if is_ours and version < SCHEMA_VERSION:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for change in _what_lacks(connection):
+                connection.execute(change)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    elif not is_ours or _what_lacks(connection):
         raise LedgerUnavailableError(
-            f"The file is no ledger of schema version {SCHEMA_VERSION}: "
-            f"its application id is {application:#x}, its schema version {version}. It is left as it is."
+            f"The file is no ledger of schema version {SCHEMA_VERSION}, nor one that can be used as such: its "
+            f"application id is {application:#x}, its schema version {version}. It is left as it is."
         )
+
+
+def _what_lacks(connection: Connection) -> list[str]:
+    """Return the statements that make what the file lacks: tables, indexes, columns that may be empty.
+
+    What a later version's file has besides does not matter, as long as it may be empty.
+    """
+    with closing(sqlite3.connect(":memory:")) as model:
+        for statement in SCHEMA:
+            model.execute(statement)
+        wanted = _columns(model)
+        parts = model.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    kept = _columns(connection)
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    missing = [(table, column, kind) for table, column, kind in wanted - kept if table in there]
+    made = [f"ALTER TABLE {table} ADD COLUMN {column} {kind}" for table, column, kind in sorted(missing)]
+    return made + [sql for name, sql in parts if name not in there]
+
+
+def _columns(connection: Connection) -> set[tuple[str, str, str]]:
+    """Return table, name and type of each column."""
+    found = connection.execute("""
+        SELECT tables.name, columns.name, columns.type || CASE columns."notnull" WHEN 1 THEN ' NOT NULL' ELSE '' END
+        FROM sqlite_master AS tables JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'
+    """)
+    return set(found.fetchall())
 
 
 def _create(path: Path) -> None:

@@ -1,17 +1,23 @@
 """Values as rows: what every store keeps of an accepted request, whatever it keeps it in.
 
-Request, evidence and outcome are JSON texts with the field names of `shared.model`. Reading is strict: a field that
-this version does not know is refused, because carrying on without it could repeat or forget an effect.
+Request, evidence and outcome are JSON texts with the field names of `shared.model`. Rows of an older and of a newer
+version are read too, for 400 days and after going back a version: a field that is not known is ignored, one that is
+missing has the default that its class gives it. So a field keeps its name for as long as it keeps its meaning, and one
+that is added has a default. What has none, or is of another type, or is a word that decides what is done and is not
+known, makes that one row unreadable.
 """
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from shared.errors import LedgerUnavailableError
+from shared.errors import UnreadableRowError
+from shared.logs import alert
 from shared.model import (
     AcceptedRequest,
     Control,
@@ -27,19 +33,19 @@ from shared.vocabulary import Caller, RequestId, Source, UserId, WaitingFor
 
 # `| None`, which no row holds: pydantic takes a configuration, and hands it down to every field, only where the
 # outermost type is no dataclass.
-_CONFIG = ConfigDict(extra="forbid", strict=True, defer_build=True)
+_CONFIG = ConfigDict(extra="ignore", strict=True, defer_build=True)
 _REQUESTS: TypeAdapter[ResetRequest | None] = TypeAdapter(ResetRequest | None, config=_CONFIG)
 _EVIDENCE: TypeAdapter[Evidence | None] = TypeAdapter(Evidence | None, config=_CONFIG)
 _OUTCOMES: TypeAdapter[Outcome | None] = TypeAdapter(Outcome | None, config=_CONFIG)
 _COVERAGES: TypeAdapter[tuple[Coverage, ...] | None] = TypeAdapter(tuple[Coverage, ...] | None, config=_CONFIG)
+_COVERAGE: TypeAdapter[Coverage | None] = TypeAdapter(Coverage | None, config=_CONFIG)
 _CONTROLS: TypeAdapter[Control | None] = TypeAdapter(Control | None, config=_CONFIG)
 
-
+# Of what is written; whatever it says is read. One more with each column, field or word that is added.
+SCHEMA_VERSION = 6
 MAX_COVERAGES = 10
-
-
-class UnreadableRowError(LedgerUnavailableError):
-    """The ledger holds a row that this version of the program cannot read."""
+UNREADABLE = "unreadableRow"
+_FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class RequestRow:
     waiting_for: str | None = None
     waiting_since: str | None = None
     waiting_budget: str | None = None
+    schema: int | None = None
 
 
 def to_row(accepted: AcceptedRequest) -> RequestRow:
@@ -88,11 +95,12 @@ def to_row(accepted: AcceptedRequest) -> RequestRow:
         reported=accepted.reported,
         resolved_id=accepted.user_id,
         **waiting_columns(accepted.waiting),
+        schema=SCHEMA_VERSION,
     )
 
 
 def from_row(row: RequestRow) -> AcceptedRequest:
-    """Read what `to_row` wrote, equal to what it was given; raise UnreadableRowError where it is something else."""
+    """Read what `to_row` wrote, equal to what it was given; raise UnreadableRowError where that is not possible."""
     return AcceptedRequest(
         key=RequestKey(Caller(row.caller), RequestId(row.request_id)),
         fingerprint=row.fingerprint,
@@ -137,9 +145,23 @@ def coverages_to_json(coverages: tuple[Coverage, ...]) -> str:
     return _to_json(_COVERAGES, coverages)
 
 
-def coverages_from_json(text: str | None) -> tuple[Coverage, ...]:
-    """Read what `coverages_to_json` wrote, nothing of nothing; raise UnreadableRowError where it is something else."""
-    return () if text is None else _from_json(_COVERAGES, text)
+def coverages_from_json(text: str | None, user_id: UserId) -> tuple[Coverage, ...]:
+    """Read what `coverages_to_json` wrote, nothing of nothing; alert of each that cannot be read, and leave it out.
+
+    What covers nobody any more has a request carried out that it might have covered, which is safe; raising would keep
+    every later reset of this user from its end.
+    """
+    try:
+        found = [] if text is None else json.loads(text)
+    except ValueError:
+        found = None
+    coverages: list[Coverage] = []
+    for each in found if isinstance(found, list) else [None]:
+        try:
+            coverages.append(_from_json(_COVERAGE, json.dumps(each)))
+        except UnreadableRowError:
+            alert(UNREADABLE, userId=user_id, code="coverages")
+    return tuple(coverages)
 
 
 def with_coverage(coverages: tuple[Coverage, ...], coverage: Coverage | None) -> tuple[Coverage, ...]:
@@ -153,8 +175,25 @@ def control_to_json(control: Control) -> str:
 
 
 def control_from_json(text: str | None) -> Control:
-    """Read what `control_to_json` wrote, an empty one of nothing; raise UnreadableRowError for something else."""
-    return Control() if text is None else _from_json(_CONTROLS, text)
+    """Read what `control_to_json` wrote, an empty one of nothing; alert of anything else, and read it as a pause.
+
+    An operator lifts that like any other, which writes the control anew.
+    """
+    try:
+        return Control() if text is None else _from_json(_CONTROLS, text)
+    except UnreadableRowError:
+        alert(UNREADABLE, code="control")
+        return Control(_FOR_EVER, "the ledger", "what an operator has set cannot be read")
+
+
+@contextmanager
+def alerting(**about: str) -> Iterator[None]:
+    """Alert where a row cannot be read within, and let the error go on; `about` says which row it is."""
+    try:
+        yield
+    except UnreadableRowError:
+        alert(UNREADABLE, **about)
+        raise
 
 
 def to_time_text(at: datetime) -> str:

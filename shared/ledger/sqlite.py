@@ -1,20 +1,20 @@
 """The embedded ledger: one SQLite file, for the processes of one machine."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any
 
-from shared.errors import ClaimLostError, LedgerUnavailableError
+from shared.errors import ClaimLostError, LedgerUnavailableError, UnreadableRowError
 from shared.ledger.database import Database
 from shared.ledger.holding import RENEW_EVERY_SECONDS, HeldClaim
 from shared.ledger.rows import (
     RequestRow,
+    alerting,
     control_from_json,
     control_to_json,
-    from_row,
     outcome_from_json,
     outcome_to_json,
     to_row,
@@ -23,22 +23,22 @@ from shared.ledger.rows import (
 )
 from shared.ledger.sqlite_claims import SqliteClaims
 from shared.ledger.sqlite_limits import SqliteLimits
+from shared.ledger.sqlite_rows import COLUMNS, read_keys, read_request, read_row
 from shared.model import AcceptedRequest, Control, Outcome, RequestKey, Waiting
 from shared.ports import Clock
-from shared.vocabulary import Caller, Mark, RequestId, UserId
+from shared.vocabulary import Mark, RequestId, UserId
 
-_COLUMNS = [field.name for field in fields(RequestRow)]
 _INSERT = f"""
-    INSERT INTO requests ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
+    INSERT INTO requests ({", ".join(COLUMNS)}) VALUES ({", ".join(f":{name}" for name in COLUMNS)})
 """  # noqa: S608 - names of our own columns
 _INSERT_NEW = f"{_INSERT} ON CONFLICT (caller, request_id) DO NOTHING"
 _REPLACE = f"""
-    UPDATE requests SET {", ".join(f"{name} = :{name}" for name in _COLUMNS)}
+    UPDATE requests SET {", ".join(f"{name} = :{name}" for name in COLUMNS)}
     WHERE caller = :caller AND request_id = :request_id AND run = :run - 1
 """  # noqa: S608 - as above
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM requests"  # noqa: S608 - as above
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM requests"  # noqa: S608 - as above
 _SELECT_KEY = f"{_SELECT} WHERE caller = ? AND request_id = ?"
-_SELECT_LAST = f"{_SELECT} WHERE request_id = ? ORDER BY accepted_at DESC, rowid DESC LIMIT 1"
+_SELECT_LAST = f"{_SELECT} WHERE request_id = ? ORDER BY accepted_at DESC, rowid DESC"
 _COUNT_ATTEMPT = """
     UPDATE requests SET attempts = attempts + 1 WHERE caller = ? AND request_id = ? RETURNING attempts
 """
@@ -58,10 +58,7 @@ _SET_OUTCOME = """
 _SET_REPORTED = """
     UPDATE requests SET reported = reported OR run = ? WHERE caller = ? AND request_id = ? RETURNING attempts
 """
-_SELECT_UNFINISHED = """
-    SELECT caller, request_id FROM requests WHERE NOT (outcome IS NOT NULL AND reported) AND due_at < ?
-    ORDER BY due_at LIMIT ?
-"""
+_SELECT_UNFINISHED = f"{_SELECT} WHERE NOT (outcome IS NOT NULL AND reported) AND due_at < ? ORDER BY due_at"
 
 _ADD_CHILD = """
     INSERT INTO children (caller, parent, request_id, written_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
@@ -69,10 +66,10 @@ _ADD_CHILD = """
 _SELECT_CHILDREN = "SELECT caller, request_id FROM children WHERE parent = ? ORDER BY place"
 
 _SELECT_CONTROL = "SELECT text FROM control"
-_SET_CONTROL = "INSERT INTO control VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET text = excluded.text"
+_SET_CONTROL = "INSERT INTO control (one, text) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET text = excluded.text"
 
 _REMEMBER = """
-    INSERT INTO marks VALUES (:user_id, :at, :mark, :text)
+    INSERT INTO marks (user_id, written_at, mark, text) VALUES (:user_id, :at, :mark, :text)
     ON CONFLICT (user_id, mark) DO UPDATE SET text = excluded.text, written_at = excluded.written_at
 """
 _RECALL = "SELECT text FROM marks WHERE user_id = ? AND mark = ?"
@@ -113,20 +110,20 @@ class SqliteLedger(SqliteLimits):
 
     async def accept(self, offered: AcceptedRequest) -> AcceptedRequest:
         """Keep `offered`, or return what is kept already under its key (a second call does that), in one step."""
-        return from_row(await self._write_and_select(_INSERT_NEW, to_row(offered)))
+        return read_request(await self._write_and_select(_INSERT_NEW, to_row(offered)))
 
     async def read(self, key: RequestKey) -> AcceptedRequest | None:
         """Return what is kept under `key`, with evidence and outcome; None when there is nothing."""
-        return await self._select(_SELECT_KEY, (key.caller, key.request_id))
+        return await self._select_first(_SELECT_KEY, (key.caller, key.request_id))
 
     async def find(self, request_id: RequestId) -> AcceptedRequest | None:
         """Return the request of that id that was accepted last, whoever asked for it; None when there is none."""
-        return await self._select(_SELECT_LAST, (request_id,))
+        return await self._select_first(_SELECT_LAST, (request_id,))
 
     async def restart(self, offered: AcceptedRequest, ended: AcceptedRequest) -> AcceptedRequest:
         """Replace the run that `ended` by a fresh one; return what is kept now: another worker may be faster."""
         fresh = replace(offered, run=ended.run + 1, attempts=0, evidence=None, outcome=None, reported=False)
-        return from_row(await self._write_and_select(_REPLACE, to_row(fresh)))
+        return read_request(await self._write_and_select(_REPLACE, to_row(fresh)))
 
     async def resolve(self, accepted: AcceptedRequest, user_id: UserId) -> UserId:
         """Remember which user this run means, unless that is remembered already; return who it is."""
@@ -160,12 +157,13 @@ class SqliteLedger(SqliteLimits):
 
         def write_once(connection: Connection) -> str:
             connection.execute(_SET_OUTCOME, (text, *key, accepted.run))
-            kept = _row(connection.execute(_SELECT_KEY, key).fetchone())
+            kept = read_row(connection.execute(_SELECT_KEY, key).fetchone())
             if kept.run != accepted.run or kept.outcome is None:
                 raise ClaimLostError
             return kept.outcome
 
-        return outcome_from_json(await self._database.write(write_once))
+        with alerting(requestId=accepted.key.request_id, caller=accepted.key.caller):
+            return outcome_from_json(await self._database.write(write_once))
 
     async def mark_reported(self, key: RequestKey, run: int) -> None:
         """Remember that everybody who is told has been told how that run ended; a second call changes nothing."""
@@ -173,7 +171,17 @@ class SqliteLedger(SqliteLimits):
 
     async def unfinished(self, due_before: datetime, limit: int) -> tuple[RequestKey, ...]:
         """Return up to `limit` requests that were due earlier than that and have not ended, or were not reported."""
-        return _keys(await self._fetch_all(_SELECT_UNFINISHED, (to_time_text(due_before), limit)))
+
+        def read_those_that_can_be(connection: Connection) -> tuple[RequestKey, ...]:
+            unfinished: list[RequestKey] = []
+            for found in connection.execute(_SELECT_UNFINISHED, (to_time_text(due_before),)):
+                if len(unfinished) >= limit:
+                    break
+                with suppress(UnreadableRowError):  # which must not keep the others waiting
+                    unfinished.append(read_request(read_row(found)).key)
+            return tuple(unfinished)
+
+        return await self._database.read(read_those_that_can_be)
 
     # --- What concerns more than one request --------------------------------------------------------------------
 
@@ -185,7 +193,7 @@ class SqliteLedger(SqliteLimits):
 
     async def find_children(self, parent: RequestId) -> tuple[RequestKey, ...]:
         """Return the children of every parent of that id, whoever asked, in the order in which they were added."""
-        return _keys(await self._fetch_all(_SELECT_CHILDREN, (parent,)))
+        return read_keys(await self._fetch_all(_SELECT_CHILDREN, (parent,)))
 
     async def read_control(self) -> Control:
         """Return what the operator has set; an empty one where nothing is."""
@@ -241,14 +249,22 @@ class SqliteLedger(SqliteLimits):
 
     # --- The file -----------------------------------------------------------------------------------------------
 
-    async def _select(self, query: str, values: Sequence[str]) -> AcceptedRequest | None:
-        found = await self._fetch_all(query, values)
-        return from_row(_row(found[0])) if found else None
+    async def _select_first(self, query: str, values: Sequence[str]) -> AcceptedRequest | None:
+        """Return the first request that can be read; raise UnreadableRowError where there are only others."""
+        unreadable: UnreadableRowError | None = None
+        for found in await self._fetch_all(query, values):
+            try:
+                return read_request(read_row(found))
+            except UnreadableRowError as error:
+                unreadable = error
+        if unreadable:
+            raise unreadable
+        return None
 
     async def _write_and_select(self, statement: str, row: RequestRow) -> RequestRow:
         def write(connection: Connection) -> RequestRow:
             connection.execute(statement, asdict(row))
-            return _row(connection.execute(_SELECT_KEY, (row.caller, row.request_id)).fetchone())
+            return read_row(connection.execute(_SELECT_KEY, (row.caller, row.request_id)).fetchone())
 
         return await self._database.write(write)
 
@@ -259,14 +275,3 @@ class SqliteLedger(SqliteLimits):
             raise LedgerUnavailableError("The ledger holds no request under this key.")
         ((attempts,),) = updated
         return int(attempts)
-
-
-def _keys(found: list[Any]) -> tuple[RequestKey, ...]:
-    return tuple(RequestKey(Caller(caller), RequestId(request_id)) for caller, request_id in found)
-
-
-def _row(found: Sequence[Any] | None) -> RequestRow:
-    if found is None:
-        raise LedgerUnavailableError("The ledger holds no request under this key.")
-    values = dict(zip(_COLUMNS, found, strict=True))
-    return RequestRow(**values | {"reported": bool(values["reported"])})

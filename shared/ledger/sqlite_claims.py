@@ -19,7 +19,7 @@ from shared.ports import Clock
 from shared.vocabulary import UserId
 
 _ACQUIRE = """
-    INSERT INTO claims VALUES (:user_id, :holder, :until)
+    INSERT INTO claims (user_id, holder, until) VALUES (:user_id, :holder, :until)
     ON CONFLICT (user_id) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE until <= :now
 """
 _SELECT = "SELECT holder, until FROM claims WHERE user_id = ?"
@@ -36,7 +36,7 @@ _SET_OUTCOME = f"UPDATE requests SET outcome = :text, reported = 0 {_SAME_RUN}" 
 _SELECT_REQUEST = "SELECT 1 FROM requests WHERE caller = ? AND request_id = ?"
 _SELECT_COVERAGES = "SELECT text FROM coverages WHERE user_id = ?"
 _SET_COVERAGES = """
-    INSERT INTO coverages VALUES (:user_id, :text, :at)
+    INSERT INTO coverages (user_id, text, written_at) VALUES (:user_id, :text, :at)
     ON CONFLICT (user_id) DO UPDATE SET text = excluded.text, written_at = excluded.written_at
 """
 
@@ -117,4 +117,4 @@ def _write(connection: Connection, statement: str, text: str, user_id: UserId, a
 
 def _coverages(connection: Connection, user_id: UserId) -> tuple[Coverage, ...]:
     found = connection.execute(_SELECT_COVERAGES, (user_id,)).fetchone()
-    return coverages_from_json(found and str(found[0]))
+    return coverages_from_json(found and str(found[0]), user_id)

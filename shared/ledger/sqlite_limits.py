@@ -11,10 +11,11 @@ from shared.ledger.rows import from_time_text, read_waiting, to_time_text
 from shared.model import AcceptedRequest, Budget, HeldBack, RequestKey
 from shared.vocabulary import Caller, RequestId, WaitingFor
 
-_FORGET_STARTS = "DELETE FROM starts WHERE minute < ?"
-_SELECT_STARTS = "SELECT minute, number FROM starts WHERE budget = ?"
+_FORGET_STARTS = "DELETE FROM started WHERE minute < ?"
+_SELECT_STARTS = "SELECT minute, number FROM started WHERE budget = ?"
 _COUNT_START = """
-    INSERT INTO starts VALUES (?, ?, 1) ON CONFLICT (budget, minute) DO UPDATE SET number = number + 1
+    INSERT INTO started (budget, minute, number) VALUES (?, ?, 1)
+    ON CONFLICT (budget, minute) DO UPDATE SET number = number + 1
 """
 _COUNT_AHEAD = """
     SELECT count(*) FROM requests WHERE waiting_budget = ? AND waiting_for IS NOT NULL AND outcome IS NULL

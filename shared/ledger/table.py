@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.errors import ClaimLostError
+from shared.errors import ClaimLostError, UnreadableRowError
 from shared.ledger.holding import CLAIM_LASTS, RENEW_EVERY_SECONDS, HeldClaim
-from shared.ledger.rows import UnreadableRowError, control_from_json, control_to_json, outcome_to_json, to_time_text
+from shared.ledger.rows import control_from_json, control_to_json, outcome_to_json, to_time_text
 from shared.ledger.table_claims import TableClaims
 from shared.ledger.table_limits import TableLimits
 from shared.ledger.table_purge import purge
@@ -29,12 +29,12 @@ from shared.ledger.table_rows import (
     open_key,
     open_row,
     read_children,
+    read_open,
     request_row,
     run_name,
     waiting_row,
 )
 from shared.ledger.tables import CONTROL, PREFIX, REQUESTS, USERS, Row, Tables, keys, read_text, write_text
-from shared.logs import alert
 from shared.model import AcceptedRequest, Control, Outcome, RequestKey, Waiting
 from shared.vocabulary import Caller, Mark, RequestId, UserId
 
@@ -83,7 +83,15 @@ class TableLedger(TableLimits):
     async def find(self, request_id: RequestId) -> AcceptedRequest | None:
         """Return the request of that id that was accepted last, whoever asked for it; None when there is none."""
         rows = await self._tables.query(REQUESTS, "PartitionKey eq @id", {"id": request_id})
-        return await self._requests.compose(max(rows, key=lambda row: str(row["accepted_at"]))) if rows else None
+        unreadable: UnreadableRowError | None = None
+        for row in sorted(rows, key=lambda row: str(row.get("accepted_at")), reverse=True):
+            try:
+                return await self._requests.compose(row)
+            except UnreadableRowError as error:
+                unreadable = error
+        if unreadable:
+            raise unreadable
+        return None
 
     async def restart(self, offered: AcceptedRequest, ended: AcceptedRequest) -> AcceptedRequest:
         """Replace the run that `ended` by a fresh one; return what is kept now: another worker may be faster."""
@@ -156,16 +164,15 @@ class TableLedger(TableLimits):
         for row in sorted(rows, key=lambda row: str(row["due_at"])):
             if len(unfinished) >= limit:
                 break
-            key = RequestKey(Caller(row["caller"]), RequestId(row["request_id"]))
             try:
+                key, run = read_open(row)
                 kept = await self.read(key)
             except UnreadableRowError:  # which must not keep the others waiting
-                alert("unreadableRow", requestId=key.request_id, caller=key.caller)
                 continue
-            if kept and kept.run == row["run"] and not (kept.outcome and kept.reported):
+            if kept and kept.run == run and not (kept.outcome and kept.reported):
                 unfinished.append(key)
             # What has ended does not begin again, but for a run of its own; else it is being accepted just now.
-            elif (kept and kept.run >= row["run"]) or row["due_at"] < to_time_text(due_before - STRAY_FOR):
+            elif (kept and kept.run >= run) or row["due_at"] < to_time_text(due_before - STRAY_FOR):
                 await self._tables.delete_as_found(REQUESTS, [row])
         return tuple(unfinished)
 

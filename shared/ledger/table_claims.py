@@ -57,7 +57,7 @@ class TableClaims:
     async def read_coverages(self, user_id: UserId) -> tuple[Coverage, ...]:
         """Return what the last resets of the user cover, the newest first."""
         found = await self._tables.get(USERS, user_id, COVERAGES)
-        return coverages_from_json(read_text("coverages", found.row) if found else None)
+        return coverages_from_json(read_text("coverages", found.row) if found else None, user_id)
 
     async def end(
         self, user_id: UserId, holder: str, accepted: AcceptedRequest, outcome: Outcome, coverage: Coverage | None
@@ -79,7 +79,7 @@ class TableClaims:
             found = await self._tables.get(USERS, user_id, CLAIM)
             if found is None:
                 continue
-            if found.row["holder"] == holder:  # written by a call whose answer was lost
+            if found.row.get("holder") == holder:  # written by a call whose answer was lost
                 return
             expires_at = found.written_at + self._lasts
             if found.answered_at < expires_at:
@@ -154,7 +154,7 @@ class TableClaims:
 
     async def _etag_of(self, user_id: UserId, holder: str) -> str:
         found = await self._tables.get(USERS, user_id, CLAIM)
-        if found is None or found.row["holder"] != holder:
+        if found is None or found.row.get("holder") != holder:
             raise ClaimLostError
         return found.etag
 

@@ -1,9 +1,14 @@
-"""Forgetting what is old in Azure Table Storage; what was written again since it was looked for is kept."""
+"""Forgetting what is old in Azure Table Storage; what was written again since it was looked for is kept.
 
+So is what cannot be read: somebody has to look at it.
+"""
+
+from contextlib import suppress
 from datetime import datetime
 
-from shared.ledger.rows import to_time_text
-from shared.ledger.table_rows import FORGOTTEN_BY_AGE, is_same_run, run_keys
+from shared.errors import UnreadableRowError
+from shared.ledger.rows import alerting, to_time_text
+from shared.ledger.table_rows import FORGOTTEN_BY_AGE, complete, is_same_run, run_keys
 from shared.ledger.tables import ETAG, REQUESTS, USERS, Row, Tables
 from shared.model import RequestKey
 from shared.vocabulary import Caller, RequestId
@@ -39,6 +44,19 @@ async def _purge_request(tables: Tables, row: Row) -> bool:
 async def _purge_left_runs(tables: Tables, before: datetime, limit: int) -> None:
     """Forget the old evidence and outcomes of runs whose request has been run again since, or is gone."""
     for row in await tables.query(USERS, _OLD_RUNS, {"before": before}, limit):
-        found = await tables.get(REQUESTS, row["request_id"], row["caller"])
-        if found is None or not is_same_run(found.row, row) or found.row.get("user_id") != row["PartitionKey"]:
-            await tables.delete_as_found(USERS, [row])
+        with suppress(UnreadableRowError):
+            if await _is_left(tables, row):
+                await tables.delete_as_found(USERS, [row])
+
+
+async def _is_left(tables: Tables, row: Row) -> bool:
+    """Whether no request has this run any more; alert and raise UnreadableRowError where that cannot be told."""
+    request_id, caller = row.get("request_id"), row.get("caller")
+    with alerting(userId=row["PartitionKey"], code="run"):
+        if not (isinstance(request_id, str) and isinstance(caller, str)):
+            raise UnreadableRowError
+        found = await tables.get(REQUESTS, request_id, caller)
+        if found is None:
+            return True
+        request = complete(found.row)
+        return not is_same_run(request, row) or request.get("user_id") != row["PartitionKey"]

@@ -1,10 +1,11 @@
 """The rows of requests in Azure Table Storage, and what is kept of each in its user's partition."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from shared.errors import LedgerUnavailableError
-from shared.ledger.rows import RequestRow, from_row
-from shared.ledger.table_rows import OPTIONAL, PLAIN, TEXTS, is_same_run, keys_of, run_keys
+from shared.errors import LedgerUnavailableError, UnreadableRowError
+from shared.ledger.rows import RequestRow, alerting, from_row
+from shared.ledger.table_rows import OPTIONAL, PLAIN, TEXTS, complete, is_same_run, keys_of, run_keys
 from shared.ledger.tables import REQUESTS, USERS, Found, Row, Tables, read_text
 from shared.model import AcceptedRequest, RequestKey
 from shared.vocabulary import Caller, RequestId
@@ -14,17 +15,21 @@ TRIES = 20
 
 
 class TableRequests:
-    """One row a request; every method raises LedgerUnavailableError where there is none."""
+    """One row a request; every method raises LedgerUnavailableError where there is none.
+
+    Where it cannot be read, every method alerts and raises UnreadableRowError.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     async def get(self, key: RequestKey) -> Found:
-        """Read the row."""
+        """Read the row, with what its missing properties stand for."""
         found = await self._tables.get(REQUESTS, key.request_id, key.caller)
         if found is None:
             raise LedgerUnavailableError("The ledger holds no request under this key.")
-        return found
+        with alerting(requestId=key.request_id, caller=key.caller):
+            return replace(found, row=complete(found.row))
 
     async def change(self, key: RequestKey, change: Callable[[Row], Row]) -> Row:
         """Write what `change` makes of the row as it is, some properties of it; return the row with that."""
@@ -44,6 +49,10 @@ class TableRequests:
     async def compose(self, row: Row) -> AcceptedRequest:
         """Put a request together from its row and, of the same run, what is in its user's partition."""
         key = RequestKey(Caller(row["RowKey"]), RequestId(row["PartitionKey"]))
+        with alerting(requestId=key.request_id, caller=key.caller):
+            return await self._compose(key, complete(row))
+
+    async def _compose(self, key: RequestKey, row: Row) -> AcceptedRequest:
         for _ in range(TRIES):
             runs = await self._runs_of(key, row)
             if all(is_same_run(run, row) for run in runs):
@@ -53,6 +62,11 @@ class TableRequests:
         for run in runs:
             if is_same_run(run, row):
                 texts |= {name: text for name in TEXTS if (text := read_text(name, run)) is not None}
+        if texts["request"] is None:
+            raise UnreadableRowError
+        if row.get("user_id") and not runs:  # it has begun, and nobody knows what was done
+            await self.get(key)  # unless it was forgotten between the two readings
+            raise UnreadableRowError
         plain = {name: row[name] for name in PLAIN} | {name: row.get(name) or None for name in OPTIONAL}
         return from_row(RequestRow(caller=key.caller, request_id=key.request_id, **plain, **texts))
 

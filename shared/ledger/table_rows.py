@@ -2,12 +2,24 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
+from typing import Any
 
+from shared.errors import UnreadableRowError
 from shared.ledger.limits import oldest_that_counts
-from shared.ledger.rows import RequestRow, from_time_text, read_waiting, to_row, to_time_text, waiting_columns
+from shared.ledger.rows import (
+    UNREADABLE,
+    RequestRow,
+    alerting,
+    from_time_text,
+    read_waiting,
+    to_row,
+    to_time_text,
+    waiting_columns,
+)
 from shared.ledger.tables import REQUESTS, USERS, Found, Row, keys, read_text, write_text
+from shared.logs import alert
 from shared.model import AcceptedRequest, HeldBack, RequestKey, Waiting
 from shared.vocabulary import Caller, Mark, RequestId, UserId
 
@@ -19,8 +31,9 @@ FORGOTTEN_BY_AGE = (
 )
 TEXTS = ("request", "evidence", "outcome")
 # An empty text stands for nothing: a merge clears no property.
-OPTIONAL = ("resolved_id", "waiting_for", "waiting_since", "waiting_budget")
-PLAIN = [name for name in RequestRow.__dataclass_fields__ if name not in {*TEXTS, *OPTIONAL, "caller", "request_id"}]
+OPTIONAL = ("resolved_id", "waiting_for", "waiting_since", "waiting_budget", "schema")
+_NOT_PLAIN = {*TEXTS, *OPTIONAL, "caller", "request_id"}
+PLAIN: dict[str, Any] = {each.name: each.type for each in fields(RequestRow) if each.name not in _NOT_PLAIN}
 
 
 def request_row(accepted: AcceptedRequest) -> Row:
@@ -36,6 +49,19 @@ def request_row(accepted: AcceptedRequest) -> Row:
 def keys_of(key: RequestKey) -> Row:
     """Begin the row of a request."""
     return keys(key.request_id, key.caller)
+
+
+def complete(row: Row) -> Row:
+    """Return the row of a request with what a missing property stands for.
+
+    Raises UnreadableRowError where one that nothing can stand for is missing, or one is of another type.
+    """
+    accepted_at = row.get("accepted_at")
+    times = dict.fromkeys(("first_enqueued_at", "due_at", "patient_since"), accepted_at)
+    whole = {"run": 1, "attempts": 0, "reported": False, **times, **row}
+    if not all(isinstance(whole.get(name), kind) for name, kind in PLAIN.items()):
+        raise UnreadableRowError
+    return whole
 
 
 def open_key(key: RequestKey, run: int) -> str:
@@ -66,6 +92,15 @@ def read_held_back(row: Row) -> HeldBack | None:
     return HeldBack(key, from_time_text(row["due_at"]), waiting)
 
 
+def read_open(row: Row) -> tuple[RequestKey, int]:
+    """Read which run of which request is open; alert and raise UnreadableRowError where the row does not say."""
+    caller, request_id, run = (row.get(name) for name in ("caller", "request_id", "run"))
+    with alerting(code="open"):
+        if not (isinstance(caller, str) and isinstance(request_id, str) and isinstance(run, int)):
+            raise UnreadableRowError
+    return RequestKey(Caller(caller), RequestId(request_id)), run
+
+
 def run_keys(key: RequestKey) -> tuple[str, str]:
     """Name the rows in the user's partition that hold outcome and evidence: together they may be too long for one."""
     digest = _digest(str(key), 32)
@@ -84,8 +119,11 @@ def run_name(accepted: AcceptedRequest) -> Row:
 
 
 def is_same_run(one: Row, other: Row) -> bool:
-    """Whether two rows are of the same run of a request."""
-    return all(one[name] == other[name] for name in ("run", "accepted_at"))
+    """Whether two rows are of the same run of a request; raise UnreadableRowError where one does not say."""
+    names = ("run", "accepted_at")
+    if any(row.get(name) is None for row in (one, other) for name in names):
+        raise UnreadableRowError
+    return all(one[name] == other[name] for name in names)
 
 
 def mark_key(mark: Mark) -> str:
@@ -94,8 +132,15 @@ def mark_key(mark: Mark) -> str:
 
 
 def read_children(row: Row) -> list[str]:
-    """Read the ids that a body was split into."""
-    return [str(child) for child in json.loads(read_text("children", row) or "[]")]
+    """Read the ids that a body was split into; alert where that is not possible, and return none."""
+    try:
+        children = json.loads(read_text("children", row) or "[]")
+    except ValueError:
+        children = None
+    if not isinstance(children, list):
+        alert(UNREADABLE, requestId=row["PartitionKey"].removeprefix(CHILDREN), caller=row["RowKey"], code="children")
+        return []
+    return [str(child) for child in children]
 
 
 def read_starts(found: Found | None, now: datetime) -> dict[int, int]:

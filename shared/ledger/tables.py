@@ -13,6 +13,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import LedgerUnavailableError
+from shared.ledger.rows import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient, TableServiceClient
@@ -221,8 +222,8 @@ def read_text(name: str, row: Row) -> str | None:
 
 
 def keys(partition: str, key: str) -> Row:
-    """Begin a row."""
-    return {"PartitionKey": partition, "RowKey": key}
+    """Begin a row: its keys, and the version that writes it."""
+    return {"PartitionKey": partition, "RowKey": key, "schema": SCHEMA_VERSION}
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,13 @@ from shared.bootstrap import connect_tables
 from shared.ledger.holding import CLAIM_LASTS, RENEW_EVERY_SECONDS
 from shared.ledger.sqlite import SqliteLedger
 from shared.ledger.table import TableLedger
-from shared.ledger.tables import Tables
+from shared.ledger.table_claims import COVERAGES
+from shared.ledger.table_rows import THE_CONTROL
+from shared.ledger.tables import CONTROL, REQUESTS, USERS, Row, Tables, keys, read_text, write_text
+from shared.model import RequestKey
 from shared.ports import Ledger
 from shared.settings import LedgerSettings, read_ledger_settings
+from shared.vocabulary import UserId
 from tests.azurite import Azurite, Proxy
 from tests.clocks import FakeClock
 from tests.contract.ledger_values import START
@@ -68,6 +72,18 @@ class LedgerStore(Protocol):
 
     def refusing_changes(self) -> AbstractContextManager[None]:
         """Let no ledger change anything within."""
+        ...
+
+    async def spoil(self, key: RequestKey) -> None:
+        """Let what is kept of the request be something that no version can read."""
+        ...
+
+    async def spoil_control(self) -> None:
+        """Let what an operator has set be something that no version can read."""
+        ...
+
+    async def spoil_coverages(self, user_id: UserId) -> None:
+        """Let what covers a user begin with something that no version can read."""
         ...
 
     async def close(self) -> None:
@@ -138,6 +154,24 @@ class SqliteStore:
             yield
         finally:
             connection.close()
+
+    async def spoil(self, key: RequestKey) -> None:
+        """Write an empty object for the request."""
+        self._execute(
+            "UPDATE requests SET request = '{}' WHERE caller = ? AND request_id = ?", key.caller, key.request_id
+        )
+
+    async def spoil_control(self) -> None:
+        """Write an empty list."""
+        self._execute("INSERT INTO control (one, text) VALUES (1, '[]')")
+
+    async def spoil_coverages(self, user_id: UserId) -> None:
+        """Put an empty object first."""
+        self._execute("UPDATE coverages SET text = '[{},' || substr(text, 2) WHERE user_id = ?", user_id)
+
+    def _execute(self, statement: str, *values: str) -> None:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            connection.execute(statement, values)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -211,6 +245,30 @@ class TableStore:
             yield
         finally:
             self.proxy.closed = False
+
+    async def spoil(self, key: RequestKey) -> None:
+        """Write an empty object for the request."""
+        await self._merge(REQUESTS, keys(key.request_id, key.caller) | write_text("request", "{}"))
+
+    async def spoil_control(self) -> None:
+        """Write an empty list."""
+        tables = self.open_tables()
+        await tables.put(CONTROL, keys(THE_CONTROL, THE_CONTROL) | write_text("control", "[]"))
+        await tables.close()
+
+    async def spoil_coverages(self, user_id: UserId) -> None:
+        """Put an empty object first."""
+        tables = self.open_tables()
+        found = await tables.get(USERS, user_id, COVERAGES)
+        await tables.close()
+        assert found
+        text = (read_text("coverages", found.row) or "").replace("[", "[{},", 1)
+        await self._merge(USERS, keys(user_id, COVERAGES) | write_text("coverages", text))
+
+    async def _merge(self, table: str, row: Row) -> None:
+        tables = self.open_tables()
+        assert await tables.merge(table, row)
+        await tables.close()
 
     async def close(self) -> None:
         """Close every client."""

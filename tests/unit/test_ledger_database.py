@@ -15,7 +15,8 @@ from sqlite3 import Connection
 import pytest
 
 from shared.errors import LedgerUnavailableError
-from shared.ledger.database import APPLICATION_ID, SCHEMA_VERSION, Database, connect
+from shared.ledger.database import APPLICATION_ID, OLDEST_VERSION, SCHEMA, Database, connect
+from shared.ledger.rows import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -105,24 +106,119 @@ async def test_file_of_any_name_is_the_one_that_is_named(tmp_path: Path, name: s
 @pytest.mark.parametrize(
     ("statements", "told"),
     [
-        ([f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1"], "0x6d666172, its schema version 1"),
+        ([f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 4"], "0x6d666172, its schema version 4"),
+        (
+            [f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 99"],
+            "0x6d666172, its schema version 99",
+        ),
         (["CREATE TABLE recipes (name)", "PRAGMA user_version = 1"], "0x0, its schema version 1"),
         ([], "0x0, its schema version 0"),
     ],
 )
 def test_file_of_another_schema_is_refused_and_left_alone(path: Path, statements: list[str], told: str) -> None:
-    """A later version's ledger, another program's file or an empty one is not changed by a single byte."""
+    """A ledger that lacks what we need, another program's file or an empty one is not changed by a single byte."""
     path.parent.mkdir()
     path.touch()
     with closing(sqlite3.connect(path)) as foreign:
         for statement in statements:
             foreign.execute(statement)
     before = path.read_bytes()
-    said = f"no ledger of schema version {SCHEMA_VERSION}: its application id is {told}"
+    said = f"no ledger of schema version {SCHEMA_VERSION}, .* its application id is {told}"
     with pytest.raises(LedgerUnavailableError, match=said):
         connect(path, 5)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def schema_of(path: Path) -> list[tuple[str, str]]:
+    """Return what the file has: each table's columns, and the indexes."""
+    with closing(sqlite3.connect(path)) as connection:
+        columns = connection.execute("""
+            SELECT tables.name, columns.name FROM sqlite_master AS tables JOIN pragma_table_info(tables.name) AS columns
+        """).fetchall()
+        return sorted([*columns, *connection.execute("SELECT 'index', name FROM sqlite_master WHERE type = 'index'")])
+
+
+def make_ledger(path: Path, version: int, *changes: str) -> None:
+    """Put a ledger there that another version has made."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in (*SCHEMA, *changes, f"PRAGMA user_version = {version}"):
+            connection.execute(statement)
+
+
+EARLIER = (
+    "DROP INDEX requests_open",
+    "DROP INDEX requests_waiting",
+    "DROP TABLE started",
+    "ALTER TABLE requests DROP COLUMN schema",
+    "ALTER TABLE requests DROP COLUMN waiting_for",
+    "INSERT INTO claims VALUES ('user', 'holder', 'until')",
+)
+LATER = (
+    "ALTER TABLE requests ADD COLUMN place INTEGER",
+    "ALTER TABLE claims ADD COLUMN purpose TEXT NOT NULL DEFAULT ''",
+    "CREATE TABLE places (place INTEGER NOT NULL)",
+    "INSERT INTO claims VALUES ('user', 'holder', 'until', '')",
+)
+
+
+async def test_file_of_an_earlier_version_when_opened_gets_what_has_been_added(database: Database, path: Path) -> None:
+    """Its rows stay; the columns that are added are empty in them."""
+    make_ledger(path, OLDEST_VERSION, *EARLIER)
+    assert await database.read(COUNT_CLAIMS) == 1
+    await database.close()
+    make_ledger(path.parent / "new" / "ledger.db", SCHEMA_VERSION)
+    assert schema_of(path) == schema_of(path.parent / "new" / "ledger.db")
+    with closing(sqlite3.connect(path)) as connection:
+        assert value_of("PRAGMA user_version")(connection) == SCHEMA_VERSION
+
+
+def test_many_that_open_a_file_of_an_earlier_version_at_once_all_find_a_ledger(path: Path) -> None:
+    """Only one of them adds what is missing."""
+    make_ledger(path, OLDEST_VERSION, *EARLIER)
+    start = threading.Barrier(4)
+
+    def read(_: int) -> object:
+        start.wait(30)
+        with closing(connect(path, 5)) as connection:
+            return COUNT_CLAIMS(connection)
+
+    with ThreadPoolExecutor(4) as workers:
+        assert list(workers.map(read, range(4))) == [1] * 4
+
+
+async def test_file_of_a_later_version_that_only_added_when_opened_is_used_as_it_is(
+    database: Database, path: Path
+) -> None:
+    """Who goes back a version keeps the ledger, and has it when they come again."""
+    make_ledger(path, SCHEMA_VERSION + 1, *LATER)
+    before = schema_of(path)
+    assert await database.read(COUNT_CLAIMS) == 1
+    assert await database.read(value_of("PRAGMA user_version")) == SCHEMA_VERSION + 1
+    assert schema_of(path) == before
+
+
+@pytest.mark.parametrize(
+    "change", ["ALTER TABLE requests DROP COLUMN waiting_since", "DROP TABLE children", "DROP INDEX requests_open"]
+)
+def test_file_of_a_later_version_that_lacks_what_we_need_is_refused(path: Path, change: str) -> None:
+    """What took its place means something else."""
+    make_ledger(path, SCHEMA_VERSION + 1, change)
+    before = schema_of(path)
+    with pytest.raises(LedgerUnavailableError, match="It is left as it is"):
+        connect(path, 5)
+    assert schema_of(path) == before
+
+
+def test_file_of_an_earlier_version_that_cannot_be_completed_is_unavailable(path: Path) -> None:
+    """A column that every row must fill cannot be added; all of the others are not, either."""
+    kept = "INSERT INTO coverages VALUES ('user', '[]', '')"
+    make_ledger(path, OLDEST_VERSION, *EARLIER, kept, "ALTER TABLE coverages DROP COLUMN text")
+    before = schema_of(path)
+    with pytest.raises(sqlite3.OperationalError):
+        connect(path, 5)
+    assert schema_of(path) == before
 
 
 def make_text(path: Path) -> None:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 
-from shared.errors import LedgerUnavailableError
+from shared.errors import LedgerUnavailableError, UnreadableRowError
 from shared.ledger.rows import (
+    SCHEMA_VERSION,
     RequestRow,
-    UnreadableRowError,
     control_from_json,
     control_to_json,
     coverages_from_json,
@@ -40,7 +40,9 @@ from shared.model import (
     User,
     UserReference,
 )
+from shared.operate import Order, carry_out, describe
 from shared.vocabulary import (
+    QUEUE,
     Caller,
     MethodId,
     MethodResult,
@@ -158,7 +160,7 @@ def test_row_of_any_request_when_read_is_that_request(accepted: AcceptedRequest)
 
 
 def test_row_of_today_when_read_later_is_what_it_was() -> None:
-    """Rows lie for 400 days: whoever renames a field has to read the old name, or to raise the schema version."""
+    """Rows lie for 400 days: whoever renames a field has to read the old name."""
     assert from_row(FROZEN_ROW) == FROZEN_VALUE
     written = to_row(FROZEN_VALUE)
     assert json.loads(written.request) == json.loads(FROZEN_ROW.request) | {"also": [], "asked": None}
@@ -185,10 +187,42 @@ def test_time_texts_when_sorted_are_in_the_order_of_time(one: datetime, other: d
         replace(FROZEN_ROW, request=FROZEN_ROW.request.replace('"title":', '"new": 1, "title":')),
     ],
 )
-def test_row_with_an_unknown_field_when_read_is_refused(row: RequestRow) -> None:
-    """A field of a later version may change what all the others mean."""
-    with pytest.raises(UnreadableRowError, match="new: unexpected_keyword_argument"):
-        from_row(row)
+def test_row_with_an_unknown_field_when_read_is_what_the_others_say(row: RequestRow) -> None:
+    """Whoever goes back a version goes on with what is under way."""
+    assert row != FROZEN_ROW
+    assert from_row(row) == FROZEN_VALUE
+
+
+@pytest.mark.parametrize("schema", [None, 5, SCHEMA_VERSION, SCHEMA_VERSION + 1, 10_000])
+def test_row_of_any_version_when_read_is_what_it_says(schema: int | None) -> None:
+    """The number is for people who look into the ledger."""
+    assert from_row(replace(FROZEN_ROW, schema=schema)) == FROZEN_VALUE
+    assert to_row(FROZEN_VALUE).schema == SCHEMA_VERSION
+
+
+def test_row_without_fields_that_have_a_default_when_read_has_that() -> None:
+    """As an earlier version wrote it, which did not know them."""
+    row = replace(
+        FROZEN_ROW,
+        request='{"request_id": "1", "user": {"kind": "objectId", "value": "c4be"}, "profile": "p"}',
+        evidence=json.dumps({"user": json.loads(FROZEN_ROW.evidence or "")["user"], "started_at": AT.isoformat()}),
+        outcome=json.dumps(
+            {
+                "request_id": "1",
+                "caller": "queue",
+                "status": "failed",
+                "source": "http",
+                "accepted_at": AT.isoformat(),
+                "finished_at": AT.isoformat(),
+            }
+        ),
+    )
+    read = from_row(row)
+    user = UserReference(ReferenceKind.OBJECT_ID, "c4be")
+    assert read.request == ResetRequest(RequestId("1"), user, ProfileName("p"))
+    assert FROZEN_VALUE.evidence
+    assert read.evidence == Evidence(FROZEN_VALUE.evidence.user, AT)
+    assert read.outcome == Outcome(RequestId("1"), QUEUE, Status.FAILED, Source.HTTP, AT, AT)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +238,10 @@ def test_row_with_an_unknown_field_when_read_is_refused(row: RequestRow) -> None
         replace(FROZEN_ROW, request=FROZEN_ROW.request.replace("005Z", "005")),
         evidence_with(lambda evidence: evidence.update(started_at="2026-11-24T09:00:00")),
         evidence_with(lambda evidence: evidence["methods"][0].update(registered_at="2026-11-24T09:00:00")),  # type: ignore[index] # JSON
+        evidence_with(lambda evidence: evidence["methods"][0].update(result="evaporated")),  # type: ignore[index] # JSON
+        evidence_with(lambda evidence: evidence["steps"][0].update(result="nearly")),  # type: ignore[index] # JSON
+        evidence_with(lambda evidence: evidence.pop("user")),
+        replace(FROZEN_ROW, outcome=(FROZEN_ROW.outcome or "").replace("partial", "splendid")),
         replace(FROZEN_ROW, source="pigeon"),
         replace(FROZEN_ROW, accepted_at="yesterday"),
         replace(FROZEN_ROW, first_enqueued_at="2026-11-24T09:00:00.000005"),
@@ -260,6 +298,7 @@ def test_time_of_another_offset_when_written_is_utc() -> None:
 
 # --- what hangs on a user, and what an operator has set ----------------------------------------------------------
 
+USER = UserId("c4bedccf-e5ff-4215-a1df-468800618a6c")
 FROZEN_COVERAGES = """[{
     "key": {"caller": "queue", "request_id": "INC-3177"}, "status": "partial", "until": "2026-11-24T09:00:00.000005Z",
     "removals": [["phone", "delete"], ["hardwareOath", "deactivate"]], "unknown_types": true,
@@ -285,10 +324,10 @@ CONTROL = Control(AT, "Sam", "Migration", 500, AT)
 
 def test_coverages_of_today_when_read_later_are_what_they_were() -> None:
     """They lie for 400 days, too; nothing is nothing."""
-    assert coverages_from_json(FROZEN_COVERAGES) == (COVERAGE,)
+    assert coverages_from_json(FROZEN_COVERAGES, USER) == (COVERAGE,)
     (frozen,) = json.loads(FROZEN_COVERAGES)
     assert json.loads(coverages_to_json((COVERAGE,))) == [frozen | {"tried_at": None}]
-    assert coverages_from_json(None) == ()
+    assert coverages_from_json(None, USER) == ()
 
 
 def test_control_of_today_when_read_later_is_what_it_was() -> None:
@@ -298,23 +337,65 @@ def test_control_of_today_when_read_later_is_what_it_was() -> None:
     assert control_from_json(None) == Control()
 
 
+def test_text_with_an_unknown_field_when_read_is_what_the_others_say() -> None:
+    """Going back a version forgets neither what covers a user nor a pause."""
+    coverages = FROZEN_COVERAGES.replace('"steps"', '"new": 1, "steps"').replace('"stayed"', '"later"')
+    assert coverages_from_json(coverages, USER) == (replace(COVERAGE, stayed=()),)
+    assert control_from_json(FROZEN_CONTROL.replace('"paused_by"', '"new": 1, "paused_by"')) == CONTROL
+
+
 @pytest.mark.parametrize(
-    ("read", "text"),
+    ("old", "new"),
     [
-        (coverages_from_json, FROZEN_COVERAGES.replace('"steps"', '"new": 1, "steps"')),
-        (coverages_from_json, FROZEN_COVERAGES.replace("005Z", "005")),
-        (coverages_from_json, FROZEN_COVERAGES.replace('"phone"', '"pigeon"')),
-        (coverages_from_json, "{}"),
-        (control_from_json, FROZEN_CONTROL.replace('"paused_by"', '"new": 1, "paused_by"')),
-        (control_from_json, FROZEN_CONTROL.replace("500", '"500"')),
-        (control_from_json, "null"),
-        (outcome_from_json, "{}"),
+        ("005Z", "005"),
+        ('"phone"', '"pigeon"'),
+        ('"delete"', '"deflate"'),
+        ('"partial"', '"splendid"'),
+        ('"key"', '"k"'),
     ],
 )
-def test_text_that_is_not_ours_when_read_is_refused(read: Callable[[str], object], text: str) -> None:
-    """It is as if the ledger were not there: nobody takes a pause for lifted, or a user for uncovered."""
+def test_coverage_that_cannot_be_read_is_left_out_with_an_alert(
+    old: str, new: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It covers nobody; the others do, and later resets of this user come to their end."""
+    both = json.loads(FROZEN_COVERAGES.replace(old, new)) + json.loads(FROZEN_COVERAGES)
+    assert coverages_from_json(json.dumps(both), USER) == (COVERAGE,)
+    assert [line["code"] for line in alerts(caplog)] == ["coverages"]
+    assert [line["userId"] for line in alerts(caplog)] == [USER]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", "[", '"text"'])
+def test_coverages_that_are_no_list_are_none_with_an_alert(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As above."""
+    assert coverages_from_json(text, USER) == ()
+    assert [line["event"] for line in alerts(caplog)] == ["unreadableRow"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", FROZEN_CONTROL.replace("500", '"500"'), '{"paused_until": 5}'])
+def test_control_that_cannot_be_read_is_a_pause_that_an_operator_can_lift(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody takes a pause for lifted because it cannot be read."""
+    control = control_from_json(text)
+    now = AT + timedelta(days=400)
+    assert control.is_paused(now)
+    assert [line["code"] for line in alerts(caplog)] == ["control"]
+    said = describe(control, 100, now)
+    assert "what an operator has set cannot be read" in said
+    lifted = carry_out(Order("resume"), control, now)
+    assert control_from_json(control_to_json(lifted)) == Control()
+
+
+def test_outcome_that_cannot_be_read_is_refused() -> None:
+    """It is as if the ledger were not there."""
     with pytest.raises(UnreadableRowError):
-        read(text)
+        outcome_from_json("{}")
+
+
+def alerts(caplog: pytest.LogCaptureFixture) -> list[dict[str, str]]:
+    """Return what an alert rule would find."""
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "mfa_reset"]
+    return [line for line in lines if line.get("alert")]
 
 
 @pytest.mark.parametrize(
