@@ -11,7 +11,14 @@ from itertools import batched
 from shared import outcomes
 from shared.coverage import last_look_of
 from shared.endings import Endings, GiveUp, Obstacle, body_of, code_of
-from shared.errors import BusUnavailableError, GraphError, Later, LedgerUnavailableError, OutOfTimeError
+from shared.errors import (
+    BusUnavailableError,
+    GraphError,
+    Later,
+    LedgerUnavailableError,
+    OutOfTimeError,
+    UnreadableRowError,
+)
 from shared.intake import Envelope, Resume, fingerprint, parent_of, parse_resume, queue_parent_id, read_body
 from shared.logs import log
 from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey, ResetRequest
@@ -72,11 +79,15 @@ class Reception:
         """See one message to its end: returning settles it, an exception gives it back to be delivered again.
 
         Raises LedgerUnavailableError and BusUnavailableError, after a pause, and TimeoutError: it ends within 290 s. A
-        second delivery of the same message finds its request in the ledger and goes on there.
+        second delivery of the same message finds its request in the ledger and goes on there. A row that cannot be read
+        is waited for by nobody: its message goes to the dead letters, and is sent from there once it can be.
         """
         async with asyncio.timeout(self.longest_seconds):
             try:
                 await self._receive(delivery)
+            except UnreadableRowError as error:
+                log("givenBack", logging.ERROR, code=type(error).__name__)
+                raise
             except (LedgerUnavailableError, BusUnavailableError) as error:
                 log("givenBack", logging.ERROR, code=type(error).__name__)
                 await self.clock.sleep(HOLD_BACK_SECONDS)
@@ -187,10 +198,19 @@ class Reception:
         """Return the caller's requests that came in one body under that id; with `any_caller`, everybody's."""
         keys = [key for key in await self.ledger.find_children(parent_id) if any_caller or key.caller == caller]
         children: list[AcceptedRequest] = []
+        unreadable: list[RequestId] = []
         for batch in batched(keys, ROWS_AT_ONCE, strict=False):
-            rows = await asyncio.gather(*(self.ledger.read(key) for key in batch))
-            children += [row for row in rows if row]
-        return Family(parent_id, tuple(children)) if children else None
+            rows = await asyncio.gather(*(self._read_child(key) for key in batch))
+            children += [row for row in rows if isinstance(row, AcceptedRequest)]
+            unreadable += [row for row in rows if isinstance(row, str)]
+        return Family(parent_id, tuple(children), tuple(unreadable)) if children or unreadable else None
+
+    async def _read_child(self, key: RequestKey) -> AcceptedRequest | RequestId | None:
+        """Return its id where its row cannot be read: that hides none of the others."""
+        try:
+            return await self.ledger.read(key)
+        except UnreadableRowError:
+            return key.request_id
 
     async def _schedule(self, rows: list[AcceptedRequest], at: datetime) -> None:
         """Schedule resumes of what is in the ledger already, then say so there: else the sweep takes it up."""
@@ -253,16 +273,26 @@ class Reception:
         return AcceptedRequest(key, fingerprint(request), request, source, now, enqueued_at, due_at, now)
 
     async def _accept_all(self, offers: list[AcceptedRequest], *, at_once: bool) -> list[AcceptedRequest | Outcome]:
-        """Make each a row of the ledger.
+        """Make each a row of the ledger; raise UnreadableRowError in the end where the row of one cannot be read.
 
         `at_once`: it was a body for several, whose requests are resumed at once, be there only one that is valid.
         """
         kept: list[AcceptedRequest | Outcome] = []
+        unreadable: list[UnreadableRowError] = []
         if at_once:
             now = self.clock.now()
             offers = [replace(offered, due_at=min(offered.due_at, now)) for offered in offers]
         for batch in batched(offers, ROWS_AT_ONCE, strict=False):
-            kept += await asyncio.gather(*(self._accept(offered) for offered in batch))
+            for each in await asyncio.gather(*map(self._accept, batch), return_exceptions=True):
+                match each:
+                    case UnreadableRowError():  # the others are accepted all the same, and found by the sweep
+                        unreadable.append(each)
+                    case BaseException():
+                        raise each
+                    case _:
+                        kept.append(each)
+        if unreadable:
+            raise unreadable[0]
         return kept
 
     async def _remember_families(self, offers: Iterable[AcceptedRequest]) -> None:

@@ -1,11 +1,12 @@
 """What is done by the clock: finding requests whose resume or report got lost, and forgetting what is old."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.endings import Endings
-from shared.errors import Later, LedgerUnavailableError
+from shared.errors import Later, UnreadableRowError
 from shared.logs import alert, log
 from shared.model import AcceptedRequest, RequestKey
 from shared.patience import LOST_AFTER, PATIENCE, next_try_at
@@ -37,16 +38,13 @@ class Sweep:
         if keys:
             alert("resumedLost", result=f"{len(keys)} requests")
         for key in keys:
-            await self._resume(key)
+            with suppress(UnreadableRowError):  # the ledger alerts of it: the others do not wait for it
+                await self._resume(key)
         return len(keys)
 
     async def _resume(self, key: RequestKey) -> None:
         log("resumedLost", logging.WARNING, requestId=key.request_id, caller=key.caller)
-        try:
-            row = await self.ledger.read(key)
-        except LedgerUnavailableError:  # of this row, it may be: the others do not wait for it
-            alert("unreadableRow", requestId=key.request_id, caller=key.caller)
-            return
+        row = await self.ledger.read(key)
         if row is None or (row.outcome is None and await self._has_given_up(row)):
             return
         now = self.clock.now()

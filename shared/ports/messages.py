@@ -63,10 +63,14 @@ type Reply = Finished | Pending
 
 @dataclass(frozen=True)
 class Family:
-    """The requests that one body for several users was split into, as they are now."""
+    """The requests that one body for several users was split into, as they are now.
+
+    `unreadable` are those whose row in the ledger cannot be read: somebody has to look at it.
+    """
 
     parent_id: RequestId
     children: tuple[AcceptedRequest, ...]
+    unreadable: tuple[RequestId, ...] = ()
 
 
 class Front(Protocol):

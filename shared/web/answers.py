@@ -129,6 +129,7 @@ def answer_family(family: Family) -> HttpAnswer:
         {"requestId": row.key.request_id, "status": row.outcome.status.value if row.outcome else "accepted"}
         for row in family.children
     ]
+    lines += [{"requestId": request_id, "status": "unreadable"} for request_id in family.unreadable]
     document: dict[str, Json] = {"requestId": family.parent_id, "requests": lines}
     if all(row.outcome for row in family.children):
         return HttpAnswer(HTTPStatus.OK, document | {"status": "ended"})

@@ -1,16 +1,23 @@
 """What goes wrong for a reason that nobody has foreseen ends all the same, and keeps nobody else waiting."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from sqlite3 import Connection
 
 import pytest
 
 from sandbox.tenant import Fault
 from sandbox.tenant import method as a_method
+from shared.errors import UnreadableRowError
+from shared.ledger.sqlite import SqliteLedger
+from shared.model import RequestKey
 from shared.patience import LOST_AFTER
-from shared.ports import Delivery
-from shared.vocabulary import FUNCTION_KEY, Status, UserId
+from shared.ports import Delivery, Family
+from shared.sweep import RESUMES_AT_ONCE
+from shared.vocabulary import FUNCTION_KEY, RequestId, Status, UserId
+from shared.web.answers import answer_family
 from tests.service.stage import DEVON, OAKLEY, PARKER, policy_with, request_for
 from tests.service.test_reception import Door, key_of, open_door
 
@@ -59,15 +66,117 @@ async def test_request_that_another_worker_is_at_is_not_given_up(door: Door) -> 
 async def test_row_that_cannot_be_read_does_not_keep_the_others_waiting(
     door: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An older version after a rollback, say: it is told, the others are resumed."""
+    """It is told, the others are resumed."""
     await accept(door)
     await accept(door, "INC-2", OAKLEY)
-    spoil = "UPDATE requests SET request = '{}' WHERE request_id = 'INC-1'"
-    await door.stage.ledger._database.write(lambda connection: connection.execute(spoil))
+    await spoil(door, "INC-1")
     door.stage.clock.advance(LATE.total_seconds())
-    assert await door.sweep.resume_the_lost() == 2
+    assert await door.sweep.resume_the_lost() == 1
     assert [key for key, _ in door.resumes()] == ["queue:INC-2"]
     assert "unreadableRow" in caplog.text
+
+
+async def test_rows_that_cannot_be_read_however_many_do_not_keep_the_others_waiting(door: Door) -> None:
+    """They are the oldest, and as many as are resumed at once."""
+    at = door.stage.clock.now()
+    for number in range(RESUMES_AT_ONCE):
+        await door.stage.ledger.accept(request_for(DEVON, at, request_id=f"INC-{number}"))
+    change = "UPDATE requests SET request = '{}'"
+    await door.stage.ledger._database.write(lambda connection: connection.execute(change))
+    door.stage.clock.advance(1)
+    await accept(door, "INC-LAST", OAKLEY)
+    door.stage.clock.advance(LATE.total_seconds())
+    assert await door.sweep.resume_the_lost() == 1
+    assert [key for key, _ in door.resumes()] == ["queue:INC-LAST"]
+
+
+class SpoiltMeanwhile(SqliteLedger):
+    """A ledger in which a row becomes unreadable after it was found."""
+
+    async def unfinished(self, due_before: datetime, limit: int) -> tuple[RequestKey, ...]:
+        """Find what there is, and spoil the first of it."""
+        keys = await super().unfinished(due_before, limit)
+        change = "UPDATE requests SET request = '{}' WHERE request_id = ?"
+        await self._database.write(lambda connection: connection.execute(change, (keys[0].request_id,)))
+        return keys
+
+
+async def test_row_that_cannot_be_read_any_more_does_not_keep_the_others_waiting(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A later version wrote it just now."""
+    await accept(door)
+    door.stage.clock.advance(1)
+    await accept(door, "INC-2", OAKLEY)
+    door.stage.clock.advance(LATE.total_seconds())
+    ledger = SpoiltMeanwhile(door.stage.ledger_path, door.stage.clock)
+    assert await replace(door.sweep, ledger=ledger).resume_the_lost() == 2
+    await ledger.close()
+    assert [key for key, _ in door.resumes()] == ["queue:INC-2"]
+    assert "unreadableRow" in caplog.text
+
+
+async def test_delivery_of_a_row_that_cannot_be_read_is_given_back_at_once(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends in the dead letters, with an alert, and holds up nothing meanwhile; once it can be read, it goes on."""
+    await accept(door)
+    whole = await spoil(door, "INC-1")
+    at = door.stage.clock.now()
+    for body in ({"resume": "queue:INC-1"}, {"requestId": "INC-1", "user": DEVON}):
+        with pytest.raises(UnreadableRowError):
+            await door.receive(body)
+    assert door.stage.clock.now() == at
+    assert caplog.text.count("unreadableRow") == 2
+    assert caplog.text.count("givenBack") == 2
+    await mend(door, "INC-1", whole)
+    await door.receive({"resume": "queue:INC-1"})
+    assert [told["status"] for told in door.told()] == ["completed"]
+
+
+async def test_body_for_several_of_which_one_cannot_be_read_is_accepted_but_for_that(door: Door) -> None:
+    """The others are resumed by the sweep, and shown; whoever asked is not told that all was accepted."""
+    users = [DEVON, *(f"10000000-0000-4000-8000-0000000005{number:02}" for number in range(20)), OAKLEY]
+    await door.call({"requestId": "INC", "users": users})
+    family = await look_up(door)
+    first, last = family.children[0].key, family.children[-1].key
+    await door.stage.ledger._database.write(lambda connection: connection.execute("DELETE FROM requests"))
+    await door.call({"requestId": "INC", "users": users[:1]})
+    await spoil(door, first.request_id)
+    with pytest.raises(UnreadableRowError):
+        await door.call({"requestId": "INC", "users": users})
+    family = await look_up(door)
+    assert (len(family.children), family.unreadable) == (len(users) - 1, (first.request_id,))
+    door.stage.clock.advance(LATE.total_seconds())
+    assert await door.sweep.resume_the_lost() == len(users) - 1
+    assert str(last) in [key for key, _ in door.resumes()]
+    door_answer = answer_family(family)
+    assert {"requestId": first.request_id, "status": "unreadable"} in door_answer.document["requests"]  # type: ignore[operator] # JSON
+
+
+async def look_up(door: Door) -> Family:
+    """Return the requests of a body."""
+    family = await door.reception().look_up_family(RequestId("INC"), FUNCTION_KEY, any_caller=False)
+    assert family
+    return family
+
+
+async def spoil(door: Door, request_id: str) -> str:
+    """Let a row be something that cannot be read; return what it was."""
+
+    def write(connection: Connection) -> str:
+        kept = "SELECT request FROM requests WHERE request_id = ?"
+        (whole,) = connection.execute(kept, (request_id,)).fetchone()
+        connection.execute("UPDATE requests SET request = '{}' WHERE request_id = ?", (request_id,))
+        return str(whole)
+
+    return await door.stage.ledger._database.write(write)
+
+
+async def mend(door: Door, request_id: str, whole: str) -> None:
+    """Let a row be what it was."""
+    change = "UPDATE requests SET request = ? WHERE request_id = ?"
+    await door.stage.ledger._database.write(lambda connection: connection.execute(change, (whole, request_id)))
 
 
 async def test_message_that_comes_again_after_its_partial_outcome_is_that_outcome(door: Door) -> None:
