@@ -8,7 +8,7 @@ from sandbox.soak.logs import Told
 from sandbox.tenant import Call
 
 # What a delivery reads of its user once it holds the claim, and never before: there its work on them begins.
-BEGIN = "transitiveMemberOf"
+BEGIN = "checkMemberGroups"
 
 
 @dataclass

@@ -10,8 +10,9 @@ Alone: `python -m sandbox.tenant`. From another process: the addresses in `sandb
 Where Microsoft does not document what the service does, the choice is written where it is made: `default_method`,
 `switches` and the handlers. It is **not faithful** in this:
 
-- Nothing but what the product calls is there: no `$batch`, `$expand`, `$orderby`, `$search`, no change of a user but
-  accountEnabled and passwordProfile, no audit log, no reports, no policies. Filters know `eq` and `and` only.
+- Nothing but what the product calls is there: no `$orderby`, `$search`, no `$expand` but of the principal of a role or
+  an eligibility, no `dependsOn` in a `$batch`, no change of a user but accountEnabled and passwordProfile, no audit
+  log, no reports, no policies. Filters know `eq` and `and` only. The parts of a batch are carried out one by one.
 - Keys of entities are path segments only (`/users/{id}`, not `/users('id')`); addresses are case-sensitive.
 - Pages are cut from the collection as it is at each call, not from a snapshot; a link to a page never expires.
 - Resource units are not counted: throttling comes from faults, from `methods_calls_per_10_seconds`, and from the one
@@ -32,6 +33,9 @@ Where Microsoft does not document what the service does, the choice is written w
 - A group may be in a role-assignable group, which Entra does not allow; rules of dynamic groups are not evaluated.
 - Adding a member to a dynamic group is 400 as for a synced one; by Microsoft's support pages it may be 403. An
   `@odata.id` is one of this tenant's v1.0 addresses, by object id; which other forms Graph takes is not documented.
+- Only users are owners of groups; changing owners is no call here. A group with hidden membership shows its members,
+  and shows in what they are in, to an app with `Member.Read.Hidden`; to others it is empty and in no list, without an
+  error. `checkMemberGroups` leaves out an id that is no group's. A cast shows a change at once: its index lags nowhere.
 - Eligibilities have no beginning and no end, and are never activated; each is listed under its own principal only.
 """
 

@@ -89,7 +89,8 @@ class User:
 class Group:
     """A group; `assignable` is None for an ordinary one, as Graph shows it.
 
-    A rule fills a `dynamic` group and Active Directory a `synced` one: to neither are members added here.
+    A rule fills a `dynamic` group and Active Directory a `synced` one: to neither are members added here. Who is in a
+    `hidden` one (`visibility` is `HiddenMembership`) shows only to an app that holds `Member.Read.Hidden`.
     """
 
     id: str
@@ -97,6 +98,8 @@ class Group:
     security_enabled: bool = True
     assignable: bool | None = None
     members: list[str] = field(default_factory=list)
+    owners: list[str] = field(default_factory=list)
+    hidden: bool = False
     unreadable: bool = False
     dynamic: bool = False
     membership_rule: str | None = None
@@ -173,6 +176,8 @@ class Directory:
         containers: list[Group | AdministrativeUnit] = [*self.groups.values(), *self.administrative_units.values()]
         for container in containers:
             container.members = [member_id for member_id in container.members if member_id != user_id]
+        for group in self.groups.values():
+            group.owners = [owner_id for owner_id in group.owners if owner_id != user_id]
         self.role_assignments = [each for each in self.role_assignments if each.principal_id != user_id]
         self.role_eligibilities = [each for each in self.role_eligibilities if each.principal_id != user_id]
         self.group_eligibilities = [each for each in self.group_eligibilities if each.principal_id != user_id]
@@ -253,6 +258,8 @@ def _read_group(entry: Json) -> Group:
         security_enabled=entry.get("securityEnabled", True),
         assignable=entry.get("isAssignableToRole"),
         members=list(entry.get("members", [])),
+        owners=list(entry.get("owners", [])),
+        hidden=entry.get("visibility") == "HiddenMembership",
         unreadable=entry.get("unreadable", False),
         dynamic=entry.get("dynamic", False),
         membership_rule=entry.get("membershipRule"),
@@ -280,7 +287,7 @@ def _check_references(directory: Directory) -> None:
     named |= {each.principal_id for each in directory.group_eligibilities}
     named |= {each.group_id for each in directory.group_eligibilities}
     for group in directory.groups.values():
-        named.update(group.members)
+        named.update(group.members, group.owners)
     for unit in directory.administrative_units.values():
         named.update(unit.members)
     if missing := named - known:

@@ -58,6 +58,8 @@ class Answer:
 class Call:
     """The record of one call: `path` is decoded and has the query; `status` is 0 until it is answered, or cut.
 
+    A call that came as a part of a `$batch` has a record of its own, after the batch's.
+
     `client_id` is the application that the token says it was issued to, believed here without a look at the signature.
     """
 
@@ -68,6 +70,7 @@ class Call:
     client_request_id: str | None
     effect: bool
     client_id: str | None = None
+    in_batch: bool = False
 
 
 class GraphError(Exception):

@@ -113,18 +113,18 @@ class FaultList:
 
 
 async def answer_under(
-    fault: Fault | None, respond: Callable[[], Answer], fail: Callable[[Fault], Answer], sleep: Sleep
+    fault: Fault | None, respond: Callable[[], Awaitable[Answer]], fail: Callable[[Fault], Answer], sleep: Sleep
 ) -> Answer:
     """Answer a call under a fault: `respond` makes the true answer and effect, `fail` the fault's answer."""
     if fault is None:
-        return respond()
+        return await respond()
     if fault.when == "before" and fault.delay_seconds:
         await sleep(fault.delay_seconds)
     if fault.cut == "before":
         return Answer(0, cut=True)
     if fault.when == "before" and fault.status is not None and fault.cut is None:
         return fail(fault)
-    answer = respond()
+    answer = await respond()
     if fault.when == "after" and fault.delay_seconds:
         await sleep(fault.delay_seconds)
     if fault.cut == "after":

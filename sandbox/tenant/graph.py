@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, timedelta
 from email.utils import format_datetime
 
-from sandbox.tenant import account, authentication, groups, methods, risk, roles, users
+from sandbox.tenant import account, authentication, groups, methods, relations, risk, roles, users
 from sandbox.tenant.directory import Json
 from sandbox.tenant.exchange import (
     Answer,
@@ -25,6 +25,7 @@ ROUTES = (
     *users.ROUTES,
     *account.ROUTES,
     *groups.ROUTES,
+    *relations.ROUTES,
     *roles.ROUTES,
     *methods.ROUTES,
     *authentication.ROUTES,

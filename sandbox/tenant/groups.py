@@ -26,15 +26,16 @@ _GROUP_DEFAULTS = ("id", "displayName", "description", "mail", "mailEnabled", "s
 _UNIT_DEFAULTS = ("id", "displayName", "description", "visibility")
 _ROLE_DEFAULTS = ("id", "displayName", "description", "roleTemplateId")
 _USER_DEFAULTS = ("id", "displayName", "mail", "userPrincipalName")
-_GROUP_PROPERTIES = frozenset(_GROUP_DEFAULTS) | {
+GROUP_PROPERTIES = frozenset(_GROUP_DEFAULTS) | {
     "groupTypes",
     "membershipRule",
     "membershipRuleProcessingState",
     "onPremisesSyncEnabled",
+    "visibility",
     "createdDateTime",
 }
-_ANY_PROPERTIES = _GROUP_PROPERTIES | frozenset(_UNIT_DEFAULTS) | frozenset(_ROLE_DEFAULTS) | {"userPrincipalName"}
-_READ_GROUPS = permissions.directory(
+ANY_PROPERTIES = GROUP_PROPERTIES | frozenset(_UNIT_DEFAULTS) | frozenset(_ROLE_DEFAULTS) | {"userPrincipalName"}
+READ_GROUPS = permissions.directory(
     "GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.Read.All", "Directory.Read.All"
 )
 _REFERENCE = r"/v1\.0/(?P<kind>directoryObjects|users)/(?P<id>[\w-]+)"
@@ -55,8 +56,14 @@ def _group_properties(group: Group) -> Json:
         "membershipRule": group.membership_rule,
         "membershipRuleProcessingState": "On" if group.dynamic else None,
         "onPremisesSyncEnabled": group.synced or None,
+        "visibility": _visibility(group),
         "createdDateTime": "2023-03-01T08:00:00Z",
     }
+
+
+def _visibility(group: Group) -> str | None:
+    # Groups that can hold directory roles are always private; other security groups show none.
+    return "HiddenMembership" if group.hidden else ("Private" if group.assignable else None)
 
 
 def render_group(group: Group, names: tuple[str, ...] | None, *, typed: bool) -> Json:
@@ -96,8 +103,9 @@ def read_direct_memberships(world: World, request: Request) -> Answer:
 
 def _answer_memberships(world: World, request: Request, *, transitive: bool) -> Answer:
     check_options(request, PAGE_OPTIONS)
-    names = read_select(request, _ANY_PROPERTIES, "directoryObject")
-    containers = containers_of(world.directory, get_user(world, request).id, transitive=transitive)
+    names = read_select(request, ANY_PROPERTIES, "directoryObject")
+    found = containers_of(world.directory, get_user(world, request).id, transitive=transitive)
+    containers = [each for each in found if not isinstance(each, Group) or shows_members(each, request.roles)]
     items = [render_container(container, names, request.roles) for container in containers]
     return answer_page(world, request, items, "directoryObjects")
 
@@ -116,8 +124,8 @@ def _answer_groups(world: World, request: Request, principal_id: str) -> Answer:
     check_options(request, PAGE_OPTIONS)
     if world.advanced_casts and not is_advanced(request):
         raise bad_request("Unsupported Query. The cast needs ConsistencyLevel and $count.", "Request_UnsupportedQuery")
-    names = read_select(request, _GROUP_PROPERTIES, "group")
-    found = groups_of(world.directory, principal_id)
+    names = read_select(request, GROUP_PROPERTIES, "group")
+    found = [group for group in groups_of(world.directory, principal_id) if shows_members(group, request.roles)]
     return answer_page(world, request, [render_group(group, names, typed=False) for group in found], "groups")
 
 
@@ -133,7 +141,7 @@ def get_group(world: World, request: Request) -> Group:
 def read_one(world: World, request: Request) -> Answer:
     """`GET /groups/{id}`."""
     check_options(request, ENTITY_OPTIONS)
-    names = read_select(request, _GROUP_PROPERTIES, "group")
+    names = read_select(request, GROUP_PROPERTIES, "group")
     context = {"@odata.context": f"{world.url}/{request.version}/$metadata#groups/$entity"}
     return Answer(200, context | render_group(get_group(world, request), names, typed=False))
 
@@ -141,7 +149,7 @@ def read_one(world: World, request: Request) -> Answer:
 def read_all(world: World, request: Request) -> Answer:
     """`GET /groups`, by a filter or all of them."""
     check_options(request, COLLECTION_OPTIONS)
-    names = read_select(request, _GROUP_PROPERTIES, "group")
+    names = read_select(request, GROUP_PROPERTIES, "group")
     clauses = read_filter(request, {"isAssignableToRole", "displayName", "id", "securityEnabled"}, "Group")
     groups = world.directory.groups.values()
     found = [group for group in groups if all(clause.holds(_group_properties(group)) for clause in clauses)]
@@ -151,12 +159,24 @@ def read_all(world: World, request: Request) -> Answer:
 def read_members(world: World, request: Request) -> Answer:
     """`GET /groups/{id}/transitiveMembers`."""
     check_options(request, PAGE_OPTIONS)
-    names = read_select(request, _ANY_PROPERTIES, "directoryObject")
-    members = members_of(world.directory, get_group(world, request))
-    return answer_page(world, request, [_render_member(member, names) for member in members], "directoryObjects")
+    names = read_select(request, ANY_PROPERTIES, "directoryObject")
+    items = [render_member(member, names) for member in visible_members(world, request)]
+    return answer_page(world, request, items, "directoryObjects")
 
 
-def _render_member(member: User | Group, names: tuple[str, ...] | None) -> Json:
+def visible_members(world: World, request: Request) -> list[User | Group]:
+    """Return who is in the group that the address names: nobody, where its membership is hidden from the caller."""
+    group = get_group(world, request)
+    return list(members_of(world.directory, group)) if shows_members(group, request.roles) else []
+
+
+def shows_members(group: Group, roles: frozenset[str]) -> bool:
+    """Say whether an app with these roles sees who is in a group."""
+    return not group.hidden or "Member.Read.Hidden" in roles
+
+
+def render_member(member: User | Group, names: tuple[str, ...] | None) -> Json:
+    """Return a member's selected properties with its type."""
     if isinstance(member, Group):
         return render_group(member, names, typed=True)
     entity = {name: member.properties.get(name) for name in names or _USER_DEFAULTS if name in _USER_DEFAULTS}
@@ -201,12 +221,12 @@ def _read_reference(world: World, request: Request) -> str:
 
 
 ROUTES = (
-    Route("GET", "users/{user}/transitiveMemberOf", _READ_GROUPS, read_memberships),
-    Route("GET", "users/{user}/transitiveMemberOf/microsoft.graph.group", _READ_GROUPS, read_group_memberships),
+    Route("GET", "users/{user}/transitiveMemberOf", READ_GROUPS, read_memberships),
+    Route("GET", "users/{user}/transitiveMemberOf/microsoft.graph.group", READ_GROUPS, read_group_memberships),
     Route("GET", "users/{user}/memberOf", permissions.directory("Directory.Read.All"), read_direct_memberships),
-    Route("GET", "groups", _READ_GROUPS, read_all),
-    Route("GET", "groups/{group}", _READ_GROUPS, read_one),
-    Route("GET", "groups/{group}/transitiveMemberOf/microsoft.graph.group", _READ_GROUPS, read_groups_of_group),
-    Route("GET", "groups/{group}/transitiveMembers", _READ_GROUPS, read_members),
+    Route("GET", "groups", READ_GROUPS, read_all),
+    Route("GET", "groups/{group}", READ_GROUPS, read_one),
+    Route("GET", "groups/{group}/transitiveMemberOf/microsoft.graph.group", READ_GROUPS, read_groups_of_group),
+    Route("GET", "groups/{group}/transitiveMembers", READ_GROUPS, read_members),
     Route("POST", "groups/{group}/members/$ref", permissions.directory("GroupMember.ReadWrite.All"), add_member),
 )

@@ -8,6 +8,7 @@ from sandbox.tenant.directory import Json
 from sandbox.tenant.exchange import GraphError, Request, bad_request
 
 COLLECTION_OPTIONS = frozenset({"$select", "$filter", "$count", "$top", "$skiptoken"})
+EXPANDABLE_OPTIONS = COLLECTION_OPTIONS | {"$expand"}
 PAGE_OPTIONS = frozenset({"$select", "$count", "$top", "$skiptoken"})
 ENTITY_OPTIONS = frozenset({"$select"})
 

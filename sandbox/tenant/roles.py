@@ -7,7 +7,7 @@ from sandbox.tenant.directory import GroupEligibility, Json, RoleAssignment
 from sandbox.tenant.exchange import Answer, GraphError, Request, bad_request
 from sandbox.tenant.pages import answer_page
 from sandbox.tenant.permissions import Permission, Service
-from sandbox.tenant.query import COLLECTION_OPTIONS, check_options, read_filter, read_select
+from sandbox.tenant.query import EXPANDABLE_OPTIONS, check_options, read_filter, read_select
 from sandbox.tenant.routing import Route
 from sandbox.tenant.world import World
 
@@ -48,13 +48,34 @@ def _check_licence(world: World) -> None:
 
 
 def _answer(world: World, request: Request, entities: Sequence[Json], type_name: str) -> Answer:
-    check_options(request, COLLECTION_OPTIONS)
+    check_options(request, EXPANDABLE_OPTIONS)
+    expanded = _read_expand(request)
     known = frozenset(name for entity in entities for name in entity) | {"id", "principalId"}
     names = read_select(request, known, type_name)
     clauses = read_filter(request, known, type_name)
     found = [entity for entity in entities if all(clause.holds(entity) for clause in clauses)]
-    selected = [{name: entity[name] for name in names or entity} for entity in found]
+    selected = [{name: entity[name] for name in names or entity} | _expand(world, entity, expanded) for entity in found]
     return answer_page(world, request, selected, type_name)
+
+
+def _read_expand(request: Request) -> bool:
+    """Say whether the principals are wanted too; raise 400 for anything else."""
+    wanted = request.query.get("$expand")
+    if wanted not in (None, "principal"):
+        raise bad_request(f"Parsing OData Select and Expand failed: '{wanted}' cannot be expanded here.", "BadRequest")
+    return wanted is not None
+
+
+def _expand(world: World, entity: Json, expanded: bool) -> Json:  # noqa: FBT001 - what the query says
+    """Return the principal with its type; null for one that is deleted."""
+    if not expanded:
+        return {}
+    principal_id = str(entity["principalId"])
+    if group := world.directory.groups.get(principal_id):
+        return {"principal": {"@odata.type": "#microsoft.graph.group", "id": group.id}}
+    if user := world.directory.users.get(principal_id):
+        return {"principal": {"@odata.type": "#microsoft.graph.user", "id": user.id}}
+    return {"principal": None}
 
 
 def _render_assignment(assignment: RoleAssignment) -> Json:

@@ -12,9 +12,10 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from aiohttp import web
 
 from sandbox.tenant import admin, graph, identity
+from sandbox.tenant.batch import Part, answer_batch, is_batch, refuse_nested
 from sandbox.tenant.confidential import secrets_of_directory, without_names
 from sandbox.tenant.directory import Directory, load_directory
-from sandbox.tenant.exchange import Answer, Call, Question
+from sandbox.tenant.exchange import Answer, Call, GraphError, Question
 from sandbox.tenant.faults import Fault, FaultList, Sleep, answer_under
 from sandbox.tenant.tokens import read_client_id
 from sandbox.tenant.world import Now, World, utc_now
@@ -104,23 +105,47 @@ class Tenant(World):
         )
         place = len(calls)
         calls.append(call)
+        # Before anything is awaited: the record, and the fault that is counted, are in the order of arrival.
         fault = self.faults.take(call.method, call.path)
         question = _read_question(request, await request.read())
+        answer = await self._answer_recorded(calls, place, fault, question)
+        return self._send(request, answer, call.client_request_id)
+
+    async def _answer_recorded(self, calls: list[Call], place: int, fault: Fault | None, question: Question) -> Answer:
+        call = calls[place]
         answer = await answer_under(
             fault,
-            respond=lambda: self._respond(question),
+            respond=lambda: self._respond(question, call),
             fail=lambda fault: self._fail(fault, call.client_request_id),
             sleep=self._sleep,
         )
         # A test may have emptied the list while the call was under way.
         if place < len(calls) and calls[place] is call:
-            calls[place] = replace(call, status=answer.status, effect=answer.effect)
-        return self._send(request, answer, call.client_request_id)
+            calls[place] = replace(call, status=answer.status, effect=answer.effect and not is_batch(question))
+        return answer
 
-    def _respond(self, question: Question) -> Answer:
+    async def _respond(self, question: Question, call: Call) -> Answer:
         if question.path == identity.PATH:
             return identity.answer(self, question, self.identity_header)
-        return graph.answer(self, question)
+        if not is_batch(question):
+            return graph.answer(self, question)
+        try:
+            if call.in_batch:
+                raise refuse_nested()
+            return await answer_batch(self, question, lambda part: self._carry_out(part, call))
+        except GraphError as error:
+            return graph.render_error(self, error, call.client_request_id)
+
+    async def _carry_out(self, part: Part, batch: Call) -> Answer:
+        """Answer one part of a batch as a call of its own, with a record and faults of its own."""
+        given = part.question.headers.get("client-request-id")
+        call = replace(
+            batch, at=self.now(), method=part.question.method, path=part.address, client_request_id=given, in_batch=True
+        )
+        self.calls.append(call)
+        fault = self.faults.take(call.method, call.path)
+        answer = await self._answer_recorded(self.calls, len(self.calls) - 1, fault, part.question)
+        return replace(answer, headers={**answer.headers, **graph.identify(self, answer, given)})
 
     def _fail(self, fault: Fault, client_request_id: str | None) -> Answer:
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}

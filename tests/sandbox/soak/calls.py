@@ -18,7 +18,7 @@ class Log:
 
     def begin(self, delivery: str, host: str = "A", user: str = USER) -> None:
         """Read what is read under the claim only."""
-        self._note(delivery, host, "GET", f"/v1.0/users/{user}/transitiveMemberOf/microsoft.graph.group", effect=False)
+        self._note(delivery, host, "POST", f"/v1.0/users/{user}/checkMemberGroups", effect=False)
 
     def change(self, delivery: str | None, host: str = "A", user: str = USER, *, effect: bool = True) -> None:
         """Delete a method; None: the host was killed before it could tell whose call this was."""
