@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from shared.coverage import History, find_covering
-from shared.model import Coverage, Reason, ResetRequest, RoleHolding, Subject
+from shared.model import Coverage, Group, Reason, ResetRequest, RoleHolding, Subject
 from shared.plan import NOTHING, make_scope
 from shared.policy import Policy, Profile
 from shared.vocabulary import Caller, Step, in_safe_order
@@ -58,6 +58,19 @@ def decide(request: ResetRequest, caller: Caller, subject: Subject, history: His
     return Covered(profile, covering, dry_run) if covering else Approval(profile, dry_run)
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What keeps a user from being reset under one profile, whoever asks and whatever was done before."""
+
+    policy: Policy
+    profile: Profile
+
+    def reasons_against(self, subject: Subject) -> tuple[Reason, ...]:
+        """Judge the user as they are by now: empty where the guard has nothing against going on."""
+        privileged = () if self.profile.privileged == "allow" else _privileged(subject, self.policy)
+        return (*_never(subject, self.policy), *privileged)
+
+
 def _unless_taken_before(refusal: Refusal, history: History) -> Refusal:
     """Leave out the steps instead where an earlier request took them all, no earlier than it was seen; and say which.
 
@@ -98,7 +111,7 @@ def _never(subject: Subject, policy: Policy) -> Iterable[Reason]:
         yield Reason("neverUser", "The policy never touches this user.")
     never_groups = set(policy.never.groups)
     for group in subject.groups:
-        if group.id in never_groups and not group.eligible:
+        if group.id in never_groups and not group.eligible and not group.owner:
             yield Reason("neverGroup", f"The policy never touches members of group {group.id}.")
 
 
@@ -112,14 +125,22 @@ def _privileged(subject: Subject, policy: Policy) -> Iterable[Reason]:
         if policy.privileged.roles == "any" or holding.role in policy.privileged.roles:
             yield _role_reason(holding)
     if policy.privileged.groups == "assignable":
-        for group in subject.groups:
-            if group.role_assignable:
-                verb = "could become" if group.eligible else "is"
-                yield Reason(
-                    "roleAssignableGroup", f"The user {verb} a member of the role-assignable group {group.id}."
-                )
+        yield from filter(None, map(_group_reason, subject.groups))
     if subject.user.management_restricted:
         yield Reason("restrictedManagement", "The user is a member of a restricted management administrative unit.")
+
+
+def _group_reason(group: Group) -> Reason | None:
+    """Say why a group makes the user privileged; an owner can add members, themselves too."""
+    verb = "could become" if group.eligible else "is"
+    if group.role_assignable and group.owner:
+        return Reason("roleAssignableGroupOwner", f"The user {verb} an owner of the role-assignable group {group.id}.")
+    if group.role_assignable:
+        return Reason("roleAssignableGroup", f"The user {verb} a member of the role-assignable group {group.id}.")
+    if group.leads and group.owner:
+        text = f"The user {verb} an owner of group {group.id}, whose members could get into a privileged group."
+        return Reason("leadingGroupOwner", text)
+    return None
 
 
 def _role_reason(holding: RoleHolding) -> Reason:

@@ -46,6 +46,17 @@ class OperatorError(Later):
         self.missing = missing
 
 
+class PrivilegeUnknownError(OperatorError):
+    """What leads to privilege in the tenant could not be read whole, so nobody can be judged.
+
+    `cause` is the code of what stood in the way.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("privilegeUnknown")
+        self.cause = cause
+
+
 class HeldBackError(Later):
     """It is held back, by an operator's pause or by an hourly limit: however long, that uses up no patience.
 

@@ -203,16 +203,9 @@ _USER_READ = Need("User.Read.All", ("User.ReadWrite.All", "Directory.Read.All", 
 FACT_NEEDS: dict[Fact, tuple[Need, ...]] = {
     Fact.USER: (_USER_READ,),
     Fact.GROUPS: (
-        Need(
-            "GroupMember.Read.All",
-            (
-                "GroupMember.ReadWrite.All",
-                "Group.Read.All",
-                "Group.ReadWrite.All",
-                "Directory.Read.All",
-                "Directory.ReadWrite.All",
-            ),
-        ),
+        # What will do for each: to list groups, owners and nested groups, and to check memberships.
+        # https://learn.microsoft.com/graph/api/directoryobject-checkmembergroups
+        Need("GroupMember.Read.All", ("Group.Read.All", "Directory.Read.All")),
     ),
     Fact.DIRECTORY_ROLES: (Need("RoleManagement.Read.Directory", ("RoleManagement.ReadWrite.Directory",)),),
     Fact.ELIGIBLE_MEMBERSHIP: (

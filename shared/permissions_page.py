@@ -38,9 +38,9 @@ _NEEDS = (
 )
 _FACTS: dict[Fact, str] = {
     Fact.USER: "read the user",
-    Fact.GROUPS: "read the user's groups, for the guard",
-    Fact.DIRECTORY_ROLES: "read the directory roles that the user holds or could activate, for the guard",
-    Fact.ELIGIBLE_MEMBERSHIP: "read the groups that the user could join, for the guard",
+    Fact.GROUPS: "read which groups lead to privilege, who owns them, and whether the user is in one, for the guard",
+    Fact.DIRECTORY_ROLES: "read the directory roles that users and groups hold or could activate, for the guard",
+    Fact.ELIGIBLE_MEMBERSHIP: "read who could become a member or an owner of which group, for the guard",
     Fact.FEDERATED_SIGN_IN: "read whether the user's domain is federated",
 }
 

@@ -1,14 +1,14 @@
-"""Whether our identity's token holds the app roles that the policy in force asks for, and which are missing.
+"""Whether our identity's token holds the app roles that the policy in force asks for, and whom `never` names is there.
 
 Judged is what a policy would do when it enforces, in mode `observe` too: that is what those weeks prepare for.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from shared.catalogue import KINDS
-from shared.model import Selection
+from shared.model import Presence, Selection
 from shared.permissions import (
     APP_ROLES,
     CHANGE_DEFAULT,
@@ -34,6 +34,14 @@ NOTE = (
     "A managed identity's token keeps the app roles that it was issued with for up to about a day, so a role that was "
     "granted since is still named as missing."
 )
+
+_PRESENCE = {
+    Presence.FOUND: "It is there.",
+    Presence.MISSING: "Nobody has this id, and no group: it protects nobody.",
+    Presence.OTHER_KIND: "It is of the other kind: users belong in never.users, groups in never.groups.",
+    Presence.HIDDEN: "Its members do not show to us, so nobody can be judged: grant Member.Read.Hidden.",
+    Presence.UNKNOWN: "It could not be read; ask again.",
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,15 @@ class FactReadiness:
 
 
 @dataclass(frozen=True)
+class NeverReadiness:
+    """An id of the policy's `never` that protects nobody, or may: by its path, and what is the matter with it."""
+
+    path: str
+    id: str
+    presence: Presence
+
+
+@dataclass(frozen=True)
 class Readiness:
     """What our identity can do of what the policy asks for.
 
@@ -85,19 +102,34 @@ class Readiness:
     missing: tuple[str, ...]
     advised: tuple[str, ...]
     unused: tuple[str, ...]
+    never: tuple[NeverReadiness, ...] = ()
 
     @property
     def ready(self) -> bool:
-        """Whether nothing required is missing."""
-        return not self.missing
+        """Whether nothing required is missing, and everybody on the `never` list is known to be there."""
+        return not self.missing and not self.never
 
 
 async def check_readiness(policy: Policy, directory: Directory) -> Readiness:
-    """Judge the policy by the token that our identity has now; raise TokenError when it has none.
+    """Judge the policy by the token that our identity has now, and look up whom it never touches; raise TokenError.
 
     The token may be up to about a day old, and so may what this says of roles that were granted or taken away since.
     """
-    return judge_readiness(policy, await directory.granted_roles())
+    readiness = judge_readiness(policy, await directory.granted_roles())
+    return replace(readiness, never=await _check_never(policy, directory))
+
+
+async def _check_never(policy: Policy, directory: Directory) -> tuple[NeverReadiness, ...]:
+    """Name every id of whom it is not known that it is there, of the right kind and not hidden from us."""
+    never = policy.never
+    found = await directory.look_up_named(never.users, never.groups)
+    users = zip(never.users, found.users, strict=True)
+    groups = zip(never.groups, found.groups, strict=True)
+    looked_up = (
+        *(NeverReadiness(f"never.users[{n}]", id_, presence) for n, (id_, presence) in enumerate(users)),
+        *(NeverReadiness(f"never.groups[{n}]", id_, presence) for n, (id_, presence) in enumerate(groups)),
+    )
+    return tuple(one for one in looked_up if one.presence is not Presence.FOUND)
 
 
 def judge_readiness(policy: Policy, granted: Collection[str]) -> Readiness:
@@ -211,8 +243,13 @@ def readiness_document(readiness: Readiness) -> dict[str, Json]:
         "listsEveryType": readiness.lists_every_type,
         "canChangeDefaultMethod": readiness.can_change_default_method,
         "unused": list(readiness.unused),
-        "note": None if readiness.ready else NOTE,
+        "never": [_never_document(one) for one in readiness.never],
+        "note": NOTE if readiness.missing else None,
     }
+
+
+def _never_document(one: NeverReadiness) -> Json:
+    return {"path": one.path, "id": one.id, "problem": one.presence.value, "text": _PRESENCE[one.presence]}
 
 
 def _type_document(one: TypeReadiness) -> Json:

@@ -52,6 +52,7 @@ from shared.pause import raise_if_paused
 from shared.plan import Scope, default_candidates, make_plan
 from shared.policy import CLOSES_REGISTRATION_WINDOW
 from shared.ports import Claim, Clock, Directory, Ledger
+from shared.recheck import Recheck
 from shared.remains import unless_held_back
 from shared.steps import StepTaker
 from shared.vocabulary import AFTER_VERIFYING, MethodId, MethodResult, Removal, Step, StepName, StepResult
@@ -82,6 +83,7 @@ class Reset:
     scope: Scope
     deadline_at: datetime
     evidence: Evidence
+    recheck: Recheck
     unfinished: dict[Step, GraphError] = field(default_factory=dict)
     switched: StepName | None = None  # the last step tried that enables or disables the account
 
@@ -145,6 +147,7 @@ class Reset:
         left, revoked = still_to_do(self.evidence, plan), None
         revokes = any(planned.step.name is StepName.REVOKE_SESSIONS for planned in plan.steps)
         for round_number in range(1, MAX_ROUNDS + 1):
+            await self.recheck.before_round(round_number, self.evidence.user.id, left)
             curable = await self._remove(left, plan.staying)
             if (left or revoked is StepResult.UNCONFIRMED) and revokes:
                 await self._take(_REVOKE)

@@ -9,7 +9,7 @@ from shared import outcomes
 from shared.admission import Admission, missing_profile
 from shared.budgets import Budgets
 from shared.coverage import History, coverage_of, coverage_of_instead, seen_at
-from shared.decide import Approval, Covered, Refusal, decide
+from shared.decide import Approval, Covered, Guard, Refusal, decide
 from shared.errors import ClaimHeldError, ClaimLostError, GraphError, Later, OperatorError
 from shared.evidence import has_changed_something, note, resumed
 from shared.logs import log
@@ -30,6 +30,7 @@ from shared.permissions import listing_needs, missing_roles
 from shared.plan import NOTHING, Scope, Standing, make_plan, make_scope, plan_steps
 from shared.policy import Policy
 from shared.ports import Claim, Clock, Directory, Ledger, Listing
+from shared.recheck import Recheck
 from shared.reset import Reset
 from shared.steps import StepTaker
 from shared.vocabulary import BudgetKind, MethodType, Step, StepName, StepResult, UserId
@@ -129,7 +130,7 @@ class Service:
         if isinstance(user, Problem):
             return Ending(outcomes.invalid(accepted, (user,), self.clock.now()))
         fresh = Evidence(user, self.clock.now())
-        subject = await self.directory.read_subject(user)
+        subject = await self.directory.read_subject(user, self.policy.never.groups)
         cooldown = self.policy.limits.cooldown
         retry_before = self.clock.now() - cooldown
         history = History(await claim.read_coverages(), seen_at(accepted, cooldown), retry_before)
@@ -230,7 +231,9 @@ class Service:
         self, accepted: AcceptedRequest, claim: Claim, scope: Scope, deadline_at: datetime, evidence: Evidence
     ) -> Reset:
         parts = (self.directory.under(claim), self.ledger, self.clock, self.steps.under(claim), claim)
-        return Reset(*parts, accepted, scope, deadline_at, evidence)
+        guard = Guard(self.policy, self.policy.profiles[accepted.request.profile])
+        recheck = Recheck(self.directory, self.clock, guard)
+        return Reset(*parts, accepted, scope, deadline_at, evidence, recheck)
 
     async def _plan_steps(
         self, accepted: AcceptedRequest, user: User, steps: tuple[Step, ...]

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -92,7 +92,7 @@ class GraphClient:
         self._connect = connect
         self._on_call = on_call
         self._call_seconds = call_seconds
-        self._jitter = random.SystemRandom().random
+        self.jitter = random.SystemRandom().random
         self._connection: Connection | None = None
         self._claim: Claim | None = None
 
@@ -115,27 +115,34 @@ class GraphClient:
             except GraphError as error:
                 error.after_uncertain = any(isinstance(failure, UNCERTAIN) for failure in failures)
                 failures.append(error)
-                wait = wait_before_repeat(failures, changes=call.changes, once=call.once, jitter=self._jitter())
+                wait = wait_before_repeat(failures, changes=call.changes, once=call.once, jitter=self.jitter())
                 if wait is None or not patience.allows(wait):
                     raise
             await self._clock.sleep(wait)
 
-    async def read_all[T](self, reading: Reading[T], patience: Patience) -> list[T]:
-        """Return every item of a collection; raise UnreadableAnswerError for one that does not end."""
-        items: list[T] = []
-        build = reading.build
+    async def read_all[T](self, reading: Reading[T], patience: Patience, first: Page[T] | None = None) -> list[T]:
+        """Return every item of a collection, from its `first` page on; raise UnreadableAnswerError where it has no end.
+
+        A first page that is not handed in is read.
+        """
+        call = self.first_page_of(reading)
+        page = first or await self.ask(call, patience)
+        items: list[T] = list(page.items)
         followed: set[str] = set()
-        parse = partial(read_page, graph_url=self._graph_url, parse=reading.parse)
-        for _ in range(MOST_PAGES):
-            page: Page[T] = await self.ask(Call(reading.operation, build, parse, reading.needs), patience)
-            items += page.items
-            if page.next_link is None:
-                return items
+        while page.next_link is not None:
             if page.next_link in followed:
                 raise unreadable("repeatedLink")
             followed.add(page.next_link)
-            build = _next_page(page.next_link, advanced=reading.advanced)
-        raise unreadable("tooManyPages")
+            if len(followed) >= MOST_PAGES:
+                raise unreadable("tooManyPages")
+            page = await self.ask(replace(call, build=_next_page(page.next_link, advanced=reading.advanced)), patience)
+            items += page.items
+        return items
+
+    def first_page_of[T](self, reading: Reading[T]) -> Call[Page[T]]:
+        """Return the call that reads the first page of a collection."""
+        parse: Callable[[Answer], Page[T]] = partial(read_page, graph_url=self._graph_url, parse=reading.parse)
+        return Call(reading.operation, reading.build, parse, reading.needs)
 
     async def granted_roles(self) -> frozenset[str]:
         """Return the app roles in our token's `roles` claim; raise TokenError when there is no token to read."""
@@ -154,13 +161,31 @@ class GraphClient:
         if self._connection is not None:
             await self._connection.close()
 
+    async def judge_part[T](self, call: Call[T], answer: Answer, attempt: int) -> T:
+        """Return what one part of a batch says, as `ask` does of the answer to one try; the part is reported too."""
+
+        async def come() -> Answer:
+            return answer
+
+        return await self._judged(call, attempt, str(answer.client_request_id), come)
+
     async def _try[T](self, call: Call[T], attempt: int) -> T:
-        started_at = self._clock.now()
-        said = GraphAnswer(code="cancelled", client_request_id=str(uuid.uuid4()))
-        try:
+        client_request_id = str(uuid.uuid4())
+
+        async def come() -> Answer:
             if call.changes:
                 await self._see_that_it_is_ours()
-            answer = await self._exchange(call.build, str(said.client_request_id))
+            return await self._exchange(call.build, client_request_id)
+
+        return await self._judged(call, attempt, client_request_id, come)
+
+    async def _judged[T](
+        self, call: Call[T], attempt: int, client_request_id: str, come: Callable[[], Awaitable[Answer]]
+    ) -> T:
+        started_at = self._clock.now()
+        said = GraphAnswer(code="cancelled", client_request_id=client_request_id)
+        try:
+            answer = await come()
             said = describe(answer)
             return self._judge(call, answer)
         except NotPermittedError as error:

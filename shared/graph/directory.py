@@ -1,7 +1,7 @@
 """The directory of a tenant, over Microsoft Graph's SDK."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
@@ -20,14 +20,16 @@ from shared.graph.client import Build, Call, CallReport, GraphClient
 from shared.graph.facts import PASS_MINUTES, parse_pass
 from shared.graph.guard import GuardReader
 from shared.graph.listing import MethodLister
+from shared.graph.named import NamedReader
 from shared.graph.pace import Pace
 from shared.graph.repeats import MOST_TRIES, Patience
+from shared.graph.snapshot import READING_SECONDS, Snapshot
 from shared.graph.users import UserReader
 from shared.graph.wire import read_entity
 from shared.identity import managed_identity
 from shared.model import Method, SignIn, Subject, User, UserReference
 from shared.permissions import CHANGE_DEFAULT, STEP_NEEDS, Need, removal_needs
-from shared.ports import Claim, Clock, Listing, TemporaryAccessPass
+from shared.ports import Claim, Clock, Listing, NamedPresence, TemporaryAccessPass
 from shared.vocabulary import GroupId, Removal, StepName, UserId
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class GraphDirectory:
         on_call: Callable[[CallReport], None] = _report_nothing,
         credential_factory: "CredentialFactory | None" = None,
         call_seconds: float = 30.0,
+        snapshot_seconds: float = READING_SECONDS,
     ) -> None:
         root = graph_url.rstrip("/")
 
@@ -72,6 +75,7 @@ class GraphDirectory:
         self._graph = GraphClient(root, clock, connect, on_call, call_seconds)
         self._users = UserReader(self._graph, clock)
         self._pace = Pace(clock)
+        self._snapshot = Snapshot(self._graph, clock, snapshot_seconds)
 
     def under(self, claim: Claim) -> "GraphDirectory":
         """Keep the port's promise; both have one connection, one pace and one snapshot."""
@@ -81,6 +85,7 @@ class GraphDirectory:
 
     async def close(self) -> None:
         """Close every connection; nothing is called afterwards."""
+        await self._snapshot.close()
         await self._graph.close()
 
     # --- Reading ------------------------------------------------------------------------------------------------
@@ -97,9 +102,16 @@ class GraphDirectory:
         """Keep the port's promise; little time is spent on it, for no reset waits for what is told beside it."""
         return await self._users.read_sign_in(user)
 
-    async def read_subject(self, user: User) -> Subject:
-        """Keep the port's promise; raise OperatorError for a group that our identity may not read."""
-        return await GuardReader(self._graph, self._clock).read(user)
+    async def read_subject(self, user: User, named: Collection[GroupId]) -> Subject:
+        """Keep the port's promise; all that is read at once shares one snapshot of what leads to privilege."""
+        return await self._guard().read(user, named)
+
+    async def look_up_named(self, users: Sequence[UserId], groups: Sequence[GroupId]) -> NamedPresence:
+        """Keep the port's promise."""
+        return await NamedReader(self._graph, self._clock).look_up(users, groups)
+
+    def _guard(self) -> GuardReader:
+        return GuardReader(self._graph, self._clock, self._snapshot)
 
     async def list_methods(self, user_id: UserId) -> Listing:
         """Keep the port's promise; a cloud without a type has none of it."""
@@ -212,8 +224,7 @@ class GraphDirectory:
         try:
             await self._step(StepName.CONTAINMENT_GROUP, lambda requests: requests.add_to_group(user_id, group_id))
         except (BadRequestError, ConflictError):
-            groups = await GuardReader(self._graph, self._clock).groups_of(user_id, "users")
-            if group_id not in {group.id for group in groups}:
+            if group_id not in await self._guard().groups_among(user_id, [group_id]):
                 raise
 
     async def set_password(self, user_id: UserId, password: str) -> None:

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from shared.catalogue import BY_ODATA_TYPE, PASSWORD_ID, PASSWORD_TYPE, Detail, MethodKind
-from shared.errors import OperatorError, UnreadableAnswerError
+from shared.errors import UnreadableAnswerError
 from shared.graph.masking import clean_name, mask_email, mask_phone, mask_serial
 from shared.graph.wire import Entity, unreadable
-from shared.model import Group, Method, RoleHolding, User
+from shared.model import Method, User
 from shared.ports import TemporaryAccessPass
 from shared.strictjson import Json
-from shared.vocabulary import GroupId, MethodId, RoleId, UserId
+from shared.vocabulary import MethodId, UserId
 
 USER_PROPERTIES = (
     "id",
@@ -28,7 +28,6 @@ USER_PROPERTIES = (
     "onPremisesSecurityIdentifier",
 )
 ACCOUNT_PROPERTIES = ("onPremisesSamAccountName", "onPremisesDomainName")
-GROUP_PROPERTIES = ("id", "displayName", "isAssignableToRole")
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ODATA_TYPE = re.compile(r"#[A-Za-z0-9_.]{1,200}")
@@ -48,19 +47,19 @@ _ACTIVE_STATES: dict[Json, bool] = {
 def parse_user(entity: Entity) -> User:
     """Read a user of whom USER_PROPERTIES were selected."""
     return User(
-        id=UserId(_object_id(entity, "id")),
+        id=UserId(read_object_id(entity, "id")),
         user_principal_name=_name(entity, "userPrincipalName"),
-        user_type=_optional(entity, "userType", str),
-        account_enabled=_optional(entity, "accountEnabled", bool),
-        on_premises_synced=_optional(entity, "onPremisesSyncEnabled", bool) or False,  # null: never synchronised
-        management_restricted=_optional(entity, "isManagementRestricted", bool) or False,  # null: in no such unit
+        user_type=read_optional(entity, "userType", str),
+        account_enabled=read_optional(entity, "accountEnabled", bool),
+        on_premises_synced=read_optional(entity, "onPremisesSyncEnabled", bool) or False,  # null: never synchronised
+        management_restricted=read_optional(entity, "isManagementRestricted", bool) or False,  # null: in no such unit
         sessions_valid_from=parse_time(entity.get("signInSessionsValidFromDateTime")),
     )
 
 
 def parse_security_identifier(entity: Entity) -> str | None:
     """Read a user's on-premises security identifier."""
-    return _optional(entity, "onPremisesSecurityIdentifier", str)
+    return read_optional(entity, "onPremisesSecurityIdentifier", str)
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class NamedAccount:
 def parse_named_account(entity: Entity) -> NamedAccount:
     """Read a user of whom ACCOUNT_PROPERTIES were selected too."""
     name = _name(entity, "onPremisesSamAccountName")
-    return NamedAccount(parse_user(entity), name, _optional(entity, "onPremisesDomainName", str))
+    return NamedAccount(parse_user(entity), name, read_optional(entity, "onPremisesDomainName", str))
 
 
 def parse_has_certificates(entity: Entity) -> bool:
@@ -90,41 +89,6 @@ def parse_has_certificates(entity: Entity) -> bool:
 def parse_is_federated(entity: Entity) -> bool:
     """Read a domain's `authenticationType`."""
     return _name(entity, "authenticationType").casefold() == "federated"
-
-
-def parse_group(entity: Entity) -> Group:
-    """Read a group; null for `isAssignableToRole` beside a name is what Graph shows for ordinary groups.
-
-    Raises OperatorError for one that shows its id only: our identity may not read it (graph.md 5).
-    """
-    group_id = GroupId(_object_id(entity, "id"))
-    name = _optional(entity, "displayName", str)
-    assignable = _optional(entity, "isAssignableToRole", bool)
-    if name is None and assignable is None:
-        raise OperatorError("groupUnreadable", "GroupMember.Read.All")
-    return Group(group_id, role_assignable=assignable or False)
-
-
-def parse_role_holding(
-    entity: Entity, principal_id: UserId | GroupId, through: GroupId | None, *, eligible: bool
-) -> RoleHolding:
-    """Read an assignment of, or an eligibility for, a directory role.
-
-    It has to be one of `principal_id`: a filter that was ignored is found here.
-    """
-    _check_principal(entity, principal_id)
-    return RoleHolding(RoleId(_object_id(entity, "roleDefinitionId")), through, eligible)
-
-
-def parse_group_eligibility(entity: Entity, principal_id: UserId | GroupId) -> GroupId:
-    """Read which group `principal_id` could make themselves a member of, or an owner, who can add themselves."""
-    _check_principal(entity, principal_id)
-    return GroupId(_object_id(entity, "groupId"))
-
-
-def _check_principal(entity: Entity, principal_id: UserId | GroupId) -> None:
-    if _object_id(entity, "principalId") != principal_id:
-        raise unreadable("principalId")
 
 
 def parse_pass(entity: Entity, now: datetime) -> TemporaryAccessPass:
@@ -245,7 +209,8 @@ def _text(entity: Entity, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _optional[T: (str, bool)](entity: Entity, name: str, kind: type[T]) -> T | None:
+def read_optional[T: (str, bool)](entity: Entity, name: str, kind: type[T]) -> T | None:
+    """Read a property that may be null, or not there, which is the same."""
     value = entity.get(name)
     if value is None or isinstance(value, kind):
         return value
@@ -259,7 +224,8 @@ def _name(entity: Entity, name: str) -> str:
     return value
 
 
-def _object_id(entity: Entity, name: str) -> str:
+def read_object_id(entity: Entity, name: str) -> str:
+    """Read an object id, in lower case."""
     value = entity.get(name)
     if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value.lower()):
         raise unreadable(name)

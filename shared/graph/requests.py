@@ -5,29 +5,29 @@ imports the SDK: it is itself imported with the first call only.
 """
 
 import json
-from typing import Literal
+from collections.abc import Sequence
 
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_abstractions.method import Method as HttpMethod
 from kiota_abstractions.request_information import RequestInformation
-from msgraph.generated.role_management.directory.role_assignments.role_assignments_request_builder import (
-    RoleAssignmentsRequestBuilder,
-)
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
 from msgraph.generated.users.users_request_builder import UsersRequestBuilder
 from msgraph.graph_service_client import GraphServiceClient
 
 from shared.catalogue import PASS, MethodKind
-from shared.graph.facts import ACCOUNT_PROPERTIES, GROUP_PROPERTIES, USER_PROPERTIES
-from shared.strictjson import Json
+from shared.graph.facts import ACCOUNT_PROPERTIES, USER_PROPERTIES
+from shared.graph.group_facts import GROUP_PROPERTIES
+from shared.strictjson import Json, parse_json
 from shared.vocabulary import GroupId, MethodId, UserId
 
 _UserQuery = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters
 _UsersQuery = UsersRequestBuilder.UsersRequestBuilderGetQueryParameters
-_AssignmentsQuery = RoleAssignmentsRequestBuilder.RoleAssignmentsRequestBuilderGetQueryParameters
 
 _SELECTED_USER = ",".join(USER_PROPERTIES)
 _SELECTED_GROUP = ",".join(GROUP_PROPERTIES)
+_ASSIGNMENTS = "roleManagement/directory/roleAssignments"
+_ROLE_ELIGIBILITIES = "roleManagement/directory/roleEligibilityScheduleInstances"
+_GROUP_ELIGIBILITIES = "identityGovernance/privilegedAccess/group/eligibilityScheduleInstances"
 
 
 class Requests:
@@ -85,42 +85,88 @@ class Requests:
         """Read a domain of the tenant."""
         return self._info(HttpMethod.GET, "{+baseurl}/domains/{name}", name=name)
 
-    def groups_of(
-        self, principal_id: UserId | GroupId, kind: Literal["users", "groups"] = "users"
-    ) -> RequestInformation:
-        """Read the groups that a user or a group is a member of, directly or through others."""
-        template = (
-            f"{{+baseurl}}/{kind}/{{principal_id}}/transitiveMemberOf/microsoft.graph.group"
-            "?$select={+properties}&$count=true"
-        )
-        info = self._info(HttpMethod.GET, template, principal_id=principal_id, properties=_SELECTED_GROUP)
-        return _as_advanced_query(info)
-
     def group(self, group_id: GroupId) -> RequestInformation:
         """Read a group."""
         template = "{+baseurl}/groups/{group_id}?$select={+properties}"
         return self._info(HttpMethod.GET, template, group_id=group_id, properties=_SELECTED_GROUP)
 
-    def role_assignments_of(self, principal_id: UserId | GroupId) -> RequestInformation:
-        """Read the active assignments of directory roles to a user or a group."""
-        query = _AssignmentsQuery(filter=f"principalId eq '{_quoted(principal_id)}'")
-        return self._client.role_management.directory.role_assignments.to_get_request_information(
-            RequestConfiguration(query_parameters=query)
+    def user_by_id(self, user_id: UserId) -> RequestInformation:
+        """Read of a user only that they are there."""
+        return self._info(HttpMethod.GET, "{+baseurl}/users/{user_id}?$select=id", user_id=user_id)
+
+    def role_assignable_groups(self) -> RequestInformation:
+        """Read the groups of the tenant that can hold directory roles: `eq` needs no advanced query.
+
+        https://learn.microsoft.com/graph/aad-advanced-queries
+        """
+        template = "{+baseurl}/groups?$filter={condition}&$select={+properties}"
+        condition = "isAssignableToRole eq true"
+        return self._info(HttpMethod.GET, template, condition=condition, properties=_SELECTED_GROUP)
+
+    def owners_of(self, group_id: GroupId) -> RequestInformation:
+        """Read the owners of a group."""
+        return self._info(HttpMethod.GET, "{+baseurl}/groups/{group_id}/owners?$select=id", group_id=group_id)
+
+    def groups_in(self, group_id: GroupId) -> RequestInformation:
+        """Read the groups that are in a group, through others too: a cast, so it has to be an advanced query.
+
+        https://learn.microsoft.com/graph/api/group-list-transitivemembers
+        """
+        template = (
+            "{+baseurl}/groups/{group_id}/transitiveMembers/microsoft.graph.group?$select={+properties}&$count=true"
         )
+        info = self._info(HttpMethod.GET, template, group_id=group_id, properties=_SELECTED_GROUP)
+        return _as_advanced_query(info)
 
-    def role_eligibilities_of(self, principal_id: UserId | GroupId) -> RequestInformation:
-        """Read the directory roles that a user, or the members of a group, could activate."""
-        return self._of_principal("roleManagement/directory/roleEligibilityScheduleInstances", principal_id)
+    def check_groups(self, user_id: UserId, group_ids: Sequence[GroupId]) -> RequestInformation:
+        """Ask which of at most 20 groups a user is in, through others too: an action, but one that only reads.
 
-    def group_eligibilities_of(self, principal_id: UserId | GroupId) -> RequestInformation:
-        """Read the groups that a user or a group could make themselves a member or an owner of."""
-        return self._of_principal(
-            "identityGovernance/privilegedAccess/group/eligibilityScheduleInstances", principal_id
-        )
+        https://learn.microsoft.com/graph/api/directoryobject-checkmembergroups
+        """
+        info = self._info(HttpMethod.POST, "{+baseurl}/users/{user_id}/checkMemberGroups", user_id=user_id)
+        return _with_body(info, {"groupIds": list(group_ids)})
 
-    def _of_principal(self, collection: str, principal_id: UserId | GroupId) -> RequestInformation:
-        condition = f"principalId eq '{_quoted(principal_id)}'"
-        return self._info(HttpMethod.GET, f"{{+baseurl}}/{collection}?$filter={{condition}}", condition=condition)
+    def role_assignments(self) -> RequestInformation:
+        """Read the active assignments of directory roles in the tenant, with who holds them."""
+        return self._info(HttpMethod.GET, f"{{+baseurl}}/{_ASSIGNMENTS}?$expand=principal")
+
+    def role_eligibilities(self) -> RequestInformation:
+        """Read who in the tenant could activate which directory role."""
+        return self._info(HttpMethod.GET, f"{{+baseurl}}/{_ROLE_ELIGIBILITIES}?$expand=principal")
+
+    def role_assignments_of(self, user_id: UserId) -> RequestInformation:
+        """Read the active assignments of directory roles to a user."""
+        return self._with_filter(_ASSIGNMENTS, f"principalId eq '{_quoted(user_id)}'")
+
+    def role_eligibilities_of(self, user_id: UserId) -> RequestInformation:
+        """Read the directory roles that a user could activate."""
+        return self._with_filter(_ROLE_ELIGIBILITIES, f"principalId eq '{_quoted(user_id)}'")
+
+    def group_eligibilities_of(self, user_id: UserId) -> RequestInformation:
+        """Read the groups that a user could make themselves a member or an owner of."""
+        return self._with_filter(_GROUP_ELIGIBILITIES, f"principalId eq '{_quoted(user_id)}'")
+
+    def group_eligibilities_for(self, group_id: GroupId) -> RequestInformation:
+        """Read who could make themselves a member or an owner of a group."""
+        return self._with_filter(_GROUP_ELIGIBILITIES, f"groupId eq '{_quoted(group_id)}'", "&$expand=principal")
+
+    def _with_filter(self, collection: str, condition: str, more: str = "") -> RequestInformation:
+        return self._info(HttpMethod.GET, f"{{+baseurl}}/{collection}?$filter={{condition}}{more}", condition=condition)
+
+    def batch(self, parts: Sequence[RequestInformation]) -> RequestInformation:
+        """Put up to 20 calls of v1.0 into one; each is answered under its number, in whatever order.
+
+        https://learn.microsoft.com/graph/json-batching
+        """
+        info = self._info(HttpMethod.POST, "{+baseurl}/$batch")
+        return _with_body(info, {"requests": [self._part(str(number), part) for number, part in enumerate(parts)]})
+
+    def _part(self, number: str, part: RequestInformation) -> dict[str, Json]:
+        part.path_parameters["baseurl"] = ""  # the address of a part is relative to the version
+        headers: dict[str, Json] = {name: ", ".join(values) for name, values in part.headers.get_all().items()}
+        method = part.http_method.value if part.http_method else None
+        content: dict[str, Json] = {"id": number, "method": method, "url": part.url, "headers": headers}
+        return content | ({"body": parse_json(part.content.decode())} if part.content else {})
 
     def next_page(self, link: str, *, advanced: bool) -> RequestInformation:
         """Read on where a page's link leads; an advanced query is one on every page."""

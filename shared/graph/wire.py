@@ -1,5 +1,6 @@
 """What Microsoft Graph answered: a value, or a typed error (graph.md 4). No I/O, and total over any answer."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -148,6 +149,30 @@ def read_page[T](answer: Answer, graph_url: str, parse: Callable[[Entity], T]) -
     link = entity.get("@odata.nextLink")
     next_link = None if link is None else _within(graph_url, link)
     return Page(tuple(parse(_object(item)) for item in items), next_link)
+
+
+def read_parts(answer: Answer, count: int) -> tuple[Answer, ...]:
+    """Read the answers to the `count` parts of a batch, in the order in which they were asked.
+
+    Raises UnreadableAnswerError unless there is exactly one for each: a part without an answer is not one that is fine.
+    """
+    responses = read_entity(answer).get("responses")
+    if not isinstance(responses, list):
+        raise unreadable("responses")
+    found = dict(_part(_object(each), answer.client_request_id) for each in responses)
+    if len(responses) != count or found.keys() != set(map(str, range(count))):
+        raise unreadable("responses")
+    return tuple(found[str(number)] for number in range(count))
+
+
+def _part(entity: Entity, client_request_id: str | None) -> tuple[str, Answer]:
+    number, status, headers, body = (entity.get(name) for name in ("id", "status", "headers", "body"))
+    if not isinstance(number, str) or not isinstance(status, int):
+        raise unreadable("responses")
+    named = headers if isinstance(headers, dict) else {}
+    texts = {name.lower(): value for name, value in named.items() if isinstance(value, str)}
+    content = b"" if body is None else json.dumps(body).encode()
+    return number, Answer(status, texts, content, client_request_id)
 
 
 def _object(item: Json) -> Entity:

@@ -1,6 +1,6 @@
 """The frozen values that everything speaks in."""
 
-from shared.model.directory import Group, Method, RoleHolding, SignIn, Subject, User
+from shared.model.directory import Group, Method, Presence, RoleHolding, SignIn, Subject, User
 from shared.model.history import Control, Coverage
 from shared.model.record import (
     AcceptedRequest,
@@ -46,6 +46,7 @@ __all__ = [
     "Plan",
     "PlannedRemoval",
     "PlannedStep",
+    "Presence",
     "Problem",
     "Reason",
     "ReferenceKind",

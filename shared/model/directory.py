@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from shared.vocabulary import GroupId, MethodId, MethodType, RoleId, UserId
 
@@ -43,11 +44,17 @@ class SignIn:
 
 @dataclass(frozen=True)
 class Group:
-    """A group that the user is a member of, directly or through others; `eligible`: could make themselves one."""
+    """A group that matters to the guard, of which the user is a member, directly or through others.
+
+    `owner`: its owner instead, who can add members. `eligible`: could make themselves one or the other. `leads`: its
+    members could get into a group that is privileged.
+    """
 
     id: GroupId
     role_assignable: bool
     eligible: bool = False
+    owner: bool = False
+    leads: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,24 @@ class RoleHolding:
 
 @dataclass(frozen=True)
 class Subject:
-    """The facts that the guard judges, all of them read: one that could not be read raises instead."""
+    """The facts that the guard judges, all of them read: one that could not be read raises instead.
+
+    Of the groups those alone that lead to privilege or that the policy names.
+    """
 
     user: User
     groups: tuple[Group, ...]
     roles: tuple[RoleHolding, ...]
+
+
+class Presence(StrEnum):
+    """What there is of a user or a group that the policy names. All but the first leave them unprotected, or may."""
+
+    FOUND = "found"
+    MISSING = "missing"
+    OTHER_KIND = "otherKind"
+    HIDDEN = "hidden"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)

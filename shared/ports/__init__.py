@@ -1,6 +1,6 @@
 """What the product asks of the outside world. Each docstring is a contract that every implementation keeps."""
 
-from shared.ports.directory import Directory, Listing, TemporaryAccessPass
+from shared.ports.directory import Directory, Listing, NamedPresence, TemporaryAccessPass
 from shared.ports.ledger import Claim, Ledger
 from shared.ports.messages import Bus, Call, Delivery, Family, Finished, Front, Pending, RejectedCopy, Reply
 from shared.ports.time import Clock
@@ -18,6 +18,7 @@ __all__ = [
     "Front",
     "Ledger",
     "Listing",
+    "NamedPresence",
     "Pending",
     "RejectedCopy",
     "Reply",

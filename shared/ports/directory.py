@@ -1,10 +1,11 @@
 """What the product asks of Microsoft Entra ID."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from shared.model import Method, SignIn, Subject, User, UserReference
+from shared.model import Method, Presence, SignIn, Subject, User, UserReference
 from shared.ports.ledger import Claim
 from shared.vocabulary import GroupId, MethodId, MethodType, Removal, UserId
 
@@ -28,6 +29,14 @@ class TemporaryAccessPass:
     method_id: MethodId
     code: str = field(repr=False)
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class NamedPresence:
+    """What there is of the users and groups that the policy names, in their order."""
+
+    users: tuple[Presence, ...]
+    groups: tuple[Presence, ...]
 
 
 class Directory(Protocol):
@@ -57,12 +66,23 @@ class Directory(Protocol):
         """Whether there was such a user, deleted so lately that they could be restored. Needs User.Read.All."""
         ...
 
-    async def read_subject(self, user: User) -> Subject:
-        """Read all that the guard judges: groups (transitive) and directory roles, both active and eligible.
+    async def read_subject(self, user: User, named: Collection[GroupId]) -> Subject:
+        """Read all that the guard judges: the user's roles, and the groups that lead to one or that are `named`.
 
-        Roles are the user's own and those of role-assignable groups that they are in or could make themselves a member
-        of. Needs GroupMember.Read.All, RoleManagement.Read.Directory and
-        PrivilegedEligibilitySchedule.Read.AzureADGroup. A tenant without the licence for eligibility has none.
+        Of a group it matters whether the user is in it (through others too), owns it, or could make themselves either;
+        roles count when active and when eligible. The user is read afresh; what leads to privilege in the tenant may be
+        up to 60 s old. However many groups the user is in, the calls are as many.
+
+        Needs User.Read.All, GroupMember.Read.All, RoleManagement.Read.Directory and
+        PrivilegedEligibilitySchedule.Read.AzureADGroup. A tenant without the licence for eligibility has none. Raises
+        OperatorError where what leads to privilege cannot be read whole, or a group of these is hidden from us.
+        """
+        ...
+
+    async def look_up_named(self, users: Sequence[UserId], groups: Sequence[GroupId]) -> NamedPresence:
+        """Say of each id whether there is a user or a group with it; needs User.Read.All and GroupMember.Read.All.
+
+        What cannot be read is unknown; nothing but TokenError is raised.
         """
         ...
 

@@ -61,14 +61,22 @@ class Asked:
     body: bytes
 
 
+UNPACK = Reply()
+"""What a script answers to a batch that is to be taken apart."""
+
 type Script = Callable[[Asked], Reply]
 
 
 class ScriptedGraph:
-    """Answers by a function, or by a list of replies in turn of which the last one stays."""
+    """Answers by a function, or by a list of replies in turn of which the last one stays.
+
+    A batch is taken apart: its parts are asked, and answered in another order, as if each had come by itself. Where the
+    script answers the batch's own address, that is the answer to it as a whole.
+    """
 
     def __init__(self, script: Script | list[Reply]) -> None:
         self.asked: list[Asked] = []
+        self.batches: list[int] = []
         self.most_at_once = 0
         self._open = 0
         self._script = script
@@ -92,8 +100,7 @@ class ScriptedGraph:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         asked = Asked(request.method, request.raw_path, request.headers, await request.read())
-        self.asked.append(asked)
-        reply = self._reply(asked)
+        reply = self._reply_to_batch(asked) if asked.address.endswith("/$batch") else self._reply(asked)
         self._open += 1
         self.most_at_once = max(self.most_at_once, self._open)
         if reply.meets:
@@ -115,7 +122,24 @@ class ScriptedGraph:
             await asyncio.wait_for(self._met.wait(), MEETING_SECONDS)
         await asyncio.sleep(MOMENT_SECONDS)
 
+    def _reply_to_batch(self, asked: Asked) -> Reply:
+        parts = json.loads(asked.body)["requests"]
+        self.batches.append(len(parts))
+        whole = None if isinstance(self._script, list) else self._script(asked)
+        if whole is not None and whole is not UNPACK:
+            return whole
+        answers = []
+        for part in parts:
+            body = json.dumps(part["body"]).encode() if "body" in part else b""
+            address = asked.address.removesuffix("/$batch") + part["url"]
+            reply = self._reply(Asked(part["method"], address, part["headers"], body))
+            answers.append(
+                {"id": part["id"], "status": reply.status, "headers": dict(reply.headers), "body": reply.body}
+            )
+        return Reply(body={"responses": answers[::-1]})
+
     def _reply(self, asked: Asked) -> Reply:
+        self.asked.append(asked)
         if isinstance(self._script, list):
             return self._script[min(len(self.asked), len(self._script)) - 1]
         return self._script(asked)
@@ -240,16 +264,24 @@ def refusal(status: int, code: str = "someCode", message: str = "text", **header
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-type Where = Literal["groups", "roles", "eligible", "joinable", "methods", "hardware"]
+type Where = Literal[
+    "groups", "roles", "eligible", "joinable", "assignable", "holders", "owners", "nested", "methods", "hardware"
+]
 
 
 def by_place(replies: Mapping[Where, Reply]) -> Script:
     """Answer by what is read; an empty page where nothing is said of it."""
 
     def answer(asked: Asked) -> Reply:
+        if asked.address.endswith("/$batch"):
+            return UNPACK
         marks: dict[Where, str] = {
-            "groups": "/transitiveMemberOf/",
-            "roles": "/roleAssignments",
+            "groups": "/checkMemberGroups",
+            "assignable": "/groups?",
+            "owners": "/owners",
+            "nested": "/transitiveMembers/",
+            "holders": "/roleAssignments?$expand",
+            "roles": "/roleAssignments?$filter",
             "eligible": "/roleEligibilityScheduleInstances",
             "joinable": "/group/eligibilityScheduleInstances",
             "hardware": "/hardwareOathMethods",

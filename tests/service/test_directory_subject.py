@@ -1,5 +1,7 @@
-"""How the directory reads groups and roles."""
+"""How the directory reads what leads to privilege, and a user's part in it."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,12 +10,13 @@ from shared.errors import (
     GraphError,
     NotPermittedError,
     OperatorError,
+    PrivilegeUnknownError,
     UnlicensedError,
     UnreadableAnswerError,
 )
 from shared.model import Group, RoleHolding, User
 from shared.vocabulary import GroupId, RoleId
-from tests.service.graph_script import NOW, USER_ID, Asked, Reply, by_place, page, refusal, scene
+from tests.service.graph_script import NOW, UNPACK, USER_ID, Asked, Reply, by_place, page, refusal, scene
 
 AVERY = User(
     id=USER_ID,
@@ -25,21 +28,30 @@ AVERY = User(
     sessions_valid_from=NOW.replace(2026, 1, 2, 3, 4, 5),
 )
 GROUP = "20000000-0000-4000-8000-00000000000"
-GROUP_QUERY = "$select=id,displayName,isAssignableToRole&$count=true"
+FIRST, SECOND, THIRD = (GroupId(f"{GROUP}{number}") for number in (1, 2, 3))
+GROUP_QUERY = "$select=id,displayName,isAssignableToRole,visibility,onPremisesSyncEnabled"
 ROLES = "/v1.0/roleManagement/directory"
 JOINABLE = "/v1.0/identityGovernance/privilegedAccess/group/eligibilityScheduleInstances"
 ROLE = "62e90394-69f5-4237-9190-012177145e10"
 OTHER_ROLE = "729827e3-9c14-49f7-bb1b-9608f156bbb8"
+LICENCE = "AadPremiumLicenseRequired"
 
 
-def group(number: int, *, assignable: bool | None) -> dict[str, Any]:
+def group(group_id: str, *, assignable: bool | None = None, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     """Return a group as Graph shows it."""
-    return {"id": f"{GROUP}{number}", "displayName": f"Group {number}", "isAssignableToRole": assignable}
+    return {"id": group_id, "displayName": f"Group {group_id[-1]}", "isAssignableToRole": assignable, **more}
 
 
-def assignment(principal: str, role: str = ROLE) -> dict[str, Any]:
-    """Return a role assignment as Graph shows it."""
-    return {"id": "x", "principalId": principal, "roleDefinitionId": role, "directoryScopeId": "/"}
+def assignment(principal: str, role: str = ROLE, kind: str | None = None) -> dict[str, Any]:
+    """Return a role assignment as Graph shows it, with its principal where a kind is given."""
+    shown = {"principal": {"@odata.type": f"#microsoft.graph.{kind}"}} if kind else {}
+    return {"id": "x", "principalId": principal, "roleDefinitionId": role, "directoryScopeId": "/", **shown}
+
+
+def eligibility(principal: str, group_id: str, access: str = "member", kind: str | None = None) -> dict[str, Any]:
+    """Return an eligibility for a group as Graph shows it."""
+    shown = {"principal": {"@odata.type": f"#microsoft.graph.{kind}"}} if kind else {}
+    return {"id": "x", "principalId": principal, "groupId": group_id, "accessId": access, **shown}
 
 
 def of(principal: str) -> str:
@@ -47,146 +59,197 @@ def of(principal: str) -> str:
     return f"$filter=principalId%20eq%20%27{principal}%27"
 
 
-async def test_read_subject_when_in_groups_then_roles_through_them_count() -> None:
-    """Groups over pages, direct roles, and roles of role-assignable groups only; nothing twice."""
+def is_in(*groups: str) -> Reply:
+    """Answer in which groups a user is."""
+    return page(*groups)  # type: ignore[arg-type] # ids, not entities
+
+
+class Tenant:
+    """A script: role-assignable groups with a role each, and what is said at some addresses."""
+
+    def __init__(self, assignable: Sequence[str] = (FIRST,), **said: Reply) -> None:
+        self.assignable = assignable
+        self.said = {name.replace("_", "/"): reply for name, reply in said.items()}
+
+    def __call__(self, asked: Asked) -> Reply:
+        """Answer a call."""
+        place = asked.address
+        if place.endswith("/$batch"):
+            return UNPACK
+        for mark, reply in self.said.items():
+            if mark in place:
+                return reply
+        if "/groups?" in place:
+            return page(*(group(each, assignable=True) for each in self.assignable))
+        return page()
+
+
+async def test_read_subject_when_read_then_these_calls_and_no_others() -> None:
+    """What leads to privilege once, then the user: nothing is an advanced query but the cast to nested groups."""
+    tenant = Tenant(checkMemberGroups=is_in(FIRST), skiptoken=page(group(SECOND, assignable=True)))
+    tenant.said |= {
+        f"/v1.0/groups/{THIRD}?": Reply(body=group(THIRD)),
+        "roleAssignments?$expand": page(assignment(FIRST, OTHER_ROLE, "group"), assignment(USER_ID, ROLE, "user")),
+        "roleAssignments?$filter": page(assignment(USER_ID.upper(), ROLE.upper())),
+        f"groupId%20eq%20%27{SECOND}": page(
+            eligibility(THIRD, SECOND, kind="group"), eligibility(USER_ID, SECOND, kind="user")
+        ),
+    }
 
     def answer(asked: Asked) -> Reply:
-        match asked.address:
-            case address if "skiptoken" in address:
-                return page(group(2, assignable=True), group(2, assignable=True), group(3, assignable=False))
-            case address if "transitiveMemberOf" in address:
-                link = f"http://{asked.headers['Host']}/v1.0/groups?$skiptoken=1"
-                return page(group(1, assignable=None), link=link)
-            case address if "roleAssignments" not in address:
-                return page()
-            case address if f"{GROUP}2" in address:
-                return page(assignment(f"{GROUP}2", OTHER_ROLE))
-            case _:
-                return page(assignment(USER_ID), assignment(USER_ID.upper(), ROLE.upper()))
+        if "/groups?$filter" in asked.address:
+            link = f"http://{asked.headers['Host']}/v1.0/groups?$skiptoken=1"
+            return page(group(FIRST, assignable=True), link=link)
+        return tenant(asked)
 
     async with scene(answer) as here:
-        subject = await here.directory.read_subject(AVERY)
+        subject = await here.directory.read_subject(AVERY, ())
         assert subject.user is AVERY
-        assert subject.groups == (
-            Group(GroupId(f"{GROUP}1"), role_assignable=False),
-            Group(GroupId(f"{GROUP}2"), role_assignable=True),
-            Group(GroupId(f"{GROUP}3"), role_assignable=False),
-        )
-        assert subject.roles == (RoleHolding(RoleId(ROLE)), RoleHolding(RoleId(OTHER_ROLE), GroupId(f"{GROUP}2")))
+        assert subject.groups == (Group(FIRST, role_assignable=True),)
+        assert subject.roles == (RoleHolding(RoleId(ROLE)), RoleHolding(RoleId(OTHER_ROLE), FIRST))
         assert sorted(here.addresses) == sorted(
             [
+                f"GET /v1.0/groups?$filter=isAssignableToRole%20eq%20true&{GROUP_QUERY}",
                 "GET /v1.0/groups?$skiptoken=1",
-                f"GET /v1.0/users/{USER_ID}/transitiveMemberOf/microsoft.graph.group?{GROUP_QUERY}",
-                *(f"GET {JOINABLE}?{of(each)}" for each in (USER_ID, f"{GROUP}1", f"{GROUP}2", f"{GROUP}3")),
-                *(f"GET {ROLES}/roleAssignments?{of(each)}" for each in (USER_ID, f"{GROUP}2")),
-                *(f"GET {ROLES}/roleEligibilityScheduleInstances?{of(each)}" for each in (USER_ID, f"{GROUP}2")),
+                f"GET {ROLES}/roleAssignments?$expand=principal",
+                f"GET {ROLES}/roleEligibilityScheduleInstances?$expand=principal",
+                *(f"GET /v1.0/groups/{each}/owners?$select=id" for each in (FIRST, SECOND, THIRD)),
+                *(
+                    f"GET {JOINABLE}?$filter=groupId%20eq%20%27{each}%27&$expand=principal"
+                    for each in (FIRST, SECOND, THIRD)
+                ),
+                f"GET /v1.0/groups/{THIRD}?{GROUP_QUERY}",
+                f"GET /v1.0/groups/{THIRD}/transitiveMembers/microsoft.graph.group?{GROUP_QUERY}&$count=true",
+                f"GET {JOINABLE}?{of(USER_ID)}",
+                f"GET {ROLES}/roleAssignments?{of(USER_ID)}",
+                f"GET {ROLES}/roleEligibilityScheduleInstances?{of(USER_ID)}",
+                f"POST /v1.0/users/{USER_ID}/checkMemberGroups",
             ]
         )
-        levels = [asked.headers.get("ConsistencyLevel") for asked in here.graph.asked if "roup?" in asked.address]
-        assert levels == ["eventual"]
+        (checked,) = [asked.body for asked in here.graph.asked if "check" in asked.address]
+        assert json.loads(checked) == {"groupIds": [FIRST, SECOND, THIRD]}
+        advanced = [asked.address for asked in here.graph.asked if asked.headers.get("ConsistencyLevel")]
+        assert ["transitiveMembers" in address for address in advanced] == [True]
 
 
 async def test_read_subject_when_roles_could_be_activated_then_they_count_as_eligible() -> None:
-    """The user's own, those of a group they are in, and all of a group that they could join."""
+    """The user's own, those of a group they are in, and all of a group that they could join or own."""
 
     def answer(asked: Asked) -> Reply:
         place = asked.address
-        if "transitiveMemberOf" in place:
-            return page(group(1, assignable=True)) if f"users/{USER_ID}" in place else page()
-        if place.startswith(f"/v1.0/groups/{GROUP}2"):
-            return Reply(body=group(2, assignable=True))
-        for number in (1, 2):
-            if f"{GROUP}{number}" in place and "AssignmentS" not in place and "group/eligib" not in place:
-                role = ROLE if "roleAssignments" in place else OTHER_ROLE
-                return page(assignment(f"{GROUP}{number}", role))
-        if "group/eligib" in place:
-            return page({"principalId": USER_ID, "groupId": f"{GROUP}2"}) if USER_ID in place else page()
-        return page(assignment(USER_ID, OTHER_ROLE)) if "roleEligibility" in place else page()
+        if "roleAssignments?$expand" in place:
+            return page(*(assignment(each, ROLE, "group") for each in (FIRST, SECOND, THIRD)))
+        if "roleEligibilityScheduleInstances?$expand" in place:
+            return page(assignment(FIRST, OTHER_ROLE, "group"))
+        if "roleEligibilityScheduleInstances?$filter" in place:
+            return page(assignment(USER_ID, OTHER_ROLE))
+        if "group/eligib" in place and USER_ID in place:
+            return page(eligibility(USER_ID, SECOND), eligibility(USER_ID, THIRD, "owner"))
+        return is_in(FIRST) if "checkMemberGroups" in place else Tenant((FIRST, SECOND, THIRD))(asked)
 
     async with scene(answer) as here:
-        subject = await here.directory.read_subject(AVERY)
-    first, second = GroupId(f"{GROUP}1"), GroupId(f"{GROUP}2")
+        subject = await here.directory.read_subject(AVERY, ())
     assert subject.groups == (
-        Group(first, role_assignable=True),
-        Group(second, role_assignable=True, eligible=True),
+        Group(FIRST, role_assignable=True),
+        Group(SECOND, role_assignable=True, eligible=True),
+        Group(THIRD, role_assignable=True, eligible=True, owner=True),
     )
     assert set(subject.roles) == {
         RoleHolding(RoleId(OTHER_ROLE), eligible=True),
-        RoleHolding(RoleId(ROLE), first),
-        RoleHolding(RoleId(OTHER_ROLE), first, eligible=True),
-        RoleHolding(RoleId(ROLE), second, eligible=True),
-        RoleHolding(RoleId(OTHER_ROLE), second, eligible=True),
+        RoleHolding(RoleId(ROLE), FIRST),
+        RoleHolding(RoleId(OTHER_ROLE), FIRST, eligible=True),
+        RoleHolding(RoleId(ROLE), SECOND, eligible=True),
+        RoleHolding(RoleId(ROLE), THIRD, eligible=True),
     }
 
 
-async def test_read_subject_when_groups_could_be_joined_through_groups_then_each_is_followed_once() -> None:
-    """Eligible memberships lead on, also through the groups that a group is in; a circle ends."""
-    leads_to = {USER_ID: f"{GROUP}1", f"{GROUP}1": f"{GROUP}2", f"{GROUP}3": f"{GROUP}1"}
+async def test_read_subject_when_a_principal_does_not_show_its_kind_then_it_is_asked_for_as_a_group() -> None:
+    """A deleted one is none; one that is a group leads on."""
 
     def answer(asked: Asked) -> Reply:
         place = asked.address
-        if "group/eligib" in place:
-            return page(*({"principalId": one, "groupId": other} for one, other in leads_to.items() if one in place))
-        if "transitiveMemberOf" in place:
-            return page(group(3, assignable=False)) if f"groups/{GROUP}2" in place else page()
-        if place.startswith("/v1.0/groups/"):
-            return Reply(body=group(int(place.split("?")[0][-1]), assignable=False))
-        return page()
+        if f"groupId%20eq%20%27{FIRST}" in place:
+            return page(eligibility(SECOND, FIRST), eligibility(THIRD, FIRST))
+        if place.startswith(f"/v1.0/groups/{SECOND}?"):
+            return Reply(body=group(SECOND))
+        if place.startswith(f"/v1.0/groups/{THIRD}?"):
+            return refusal(404)
+        return is_in(SECOND) if "checkMemberGroups" in place else Tenant()(asked)
 
     async with scene(answer) as here:
-        subject = await here.directory.read_subject(AVERY)
-        eligible = [asked.address for asked in here.graph.asked if "group/eligib" in asked.address]
-        assert len(set(eligible)) == len(eligible) == 4
-    assert {group.id for group in subject.groups} == {f"{GROUP}1", f"{GROUP}2", f"{GROUP}3"}
-    assert all(group.eligible for group in subject.groups)
+        subject = await here.directory.read_subject(AVERY, ())
+    assert subject.groups == (
+        Group(SECOND, role_assignable=False, leads=True),
+        Group(FIRST, role_assignable=True, eligible=True),
+    )
 
 
-async def test_read_subject_when_a_group_that_could_be_joined_is_gone_then_it_is_none() -> None:
-    """An eligibility may outlive its group; nobody can join that."""
-
-    def answer(asked: Asked) -> Reply:
-        if "group/eligib" in asked.address:
-            return page({"principalId": USER_ID, "groupId": f"{GROUP}1"})
-        return refusal(404) if asked.address.startswith("/v1.0/groups/") else page()
-
-    async with scene(answer) as here:
-        assert (await here.directory.read_subject(AVERY)).groups == ()
+async def test_read_subject_when_a_group_holds_a_role_and_is_in_no_list_then_its_members_hold_it_too() -> None:
+    """It was made just now, or the list lacks it: the role shows all the same."""
+    script = Tenant((), **{"roleAssignments?$expand": page(assignment(SECOND, kind="group"))})
+    script.said |= {f"/v1.0/groups/{SECOND}?": Reply(body=group(SECOND)), "checkMemberGroups": is_in(SECOND)}
+    async with scene(script) as here:
+        subject = await here.directory.read_subject(AVERY, ())
+    assert subject.roles == (RoleHolding(RoleId(ROLE), SECOND),)
 
 
-LICENCE = "AadPremiumLicenseRequired"
+async def test_read_subject_when_a_group_comes_from_on_premises_then_nobody_is_asked_who_owns_it() -> None:
+    """Its members are changed there only: Entra has no owners of it, nor eligible members."""
+    script = Tenant(**{f"groupId%20eq%20%27{FIRST}": page(eligibility(SECOND, FIRST, kind="group"))})
+    script.said[f"/v1.0/groups/{SECOND}?"] = Reply(body=group(SECOND, onPremisesSyncEnabled=True))
+    async with scene(script) as here:
+        await here.directory.read_subject(AVERY, ())
+        of_it = [asked.address for asked in here.graph.asked if SECOND in asked.address]
+    assert ["transitiveMembers" in address for address in of_it] == [False, True]
+
+
+# --- Without a licence ------------------------------------------------------------------------------------------
 
 
 async def test_read_subject_when_the_tenant_has_no_licence_then_there_is_no_eligibility() -> None:
-    """Exactly that error says so, once of each API, and nothing more is asked of it."""
-    replies = {"eligible": refusal(400, LICENCE), "joinable": refusal(400, LICENCE)}
-    async with scene(by_place(replies | {"groups": page(group(1, assignable=True))})) as here:  # type: ignore[arg-type] # literals
-        subject = await here.directory.read_subject(AVERY)
+    """Exactly that error says so, once of each API for the tenant and once for the user."""
+    script = Tenant((FIRST, SECOND), ligibility=refusal(400, LICENCE), checkMemberGroups=is_in(FIRST))
+    async with scene(script) as here:
+        subject = await here.directory.read_subject(AVERY, ())
         assert (len(subject.groups), subject.roles) == (1, ())
-        assert sum("ligibility" in asked.address for asked in here.graph.asked) == 2
+        assert sum("ligibility" in asked.address for asked in here.graph.asked) == 4
 
 
 async def test_read_subject_when_one_api_has_no_licence_then_the_other_is_read_all_the_same() -> None:
     """What one says of itself is no fact about the other."""
-    eligible = page(assignment(USER_ID))
-    replies = {"joinable": refusal(400, LICENCE), "eligible": eligible}
+    replies = {"joinable": refusal(400, LICENCE), "eligible": page(assignment(USER_ID, kind="user"))}
     async with scene(by_place(replies)) as here:  # type: ignore[arg-type] # literals
-        assert (await here.directory.read_subject(AVERY)).roles == (RoleHolding(RoleId(ROLE), eligible=True),)
+        assert (await here.directory.read_subject(AVERY, ())).roles == (RoleHolding(RoleId(ROLE), eligible=True),)
 
 
-async def test_read_subject_when_the_licence_is_missing_for_a_group_only_then_raises() -> None:
-    """A tenant has it or has it not: an answer that contradicts the user's own says nothing."""
+@pytest.mark.parametrize("mark", ["roleEligibilityScheduleInstances", "group/eligibilityScheduleInstances"])
+async def test_read_subject_when_the_licence_is_missing_for_the_user_only_then_raises(mark: str) -> None:
+    """A tenant has it or has it not: an answer that contradicts what was read before says nothing."""
 
     def answer(asked: Asked) -> Reply:
-        if "transitiveMemberOf" in asked.address:
-            return page(group(1, assignable=True))
-        return refusal(400, LICENCE) if f"{GROUP}1" in asked.address and "ligib" in asked.address else page()
+        of_user = mark in asked.address and USER_ID in asked.address
+        return refusal(400, LICENCE) if of_user else Tenant()(asked)
 
     async with scene(answer) as here:
         with pytest.raises(UnlicensedError):
-            await here.directory.read_subject(AVERY)
+            await here.directory.read_subject(AVERY, ())
 
 
-@pytest.mark.parametrize("place", ["eligible", "joinable", "groups", "roles"])
+async def test_read_subject_when_the_licence_is_missing_for_one_group_only_then_raises() -> None:
+    """The same of two groups."""
+    script = Tenant((FIRST, SECOND), **{f"groupId%20eq%20%27{SECOND}": refusal(400, LICENCE)})
+    async with scene(script) as here:
+        with pytest.raises(PrivilegeUnknownError) as caught:
+            await here.directory.read_subject(AVERY, ())
+        assert caught.value.cause == LICENCE
+
+
+# --- What cannot be read ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "place", ["eligible", "joinable", "groups", "roles", "assignable", "holders", "owners", "nested"]
+)
 @pytest.mark.parametrize(
     "reply",
     [
@@ -202,62 +265,81 @@ async def test_read_subject_when_the_licence_is_missing_for_a_group_only_then_ra
     ],
 )
 async def test_read_subject_when_anything_else_keeps_a_fact_from_being_read_then_raises(
-    place: Any,  # noqa: ANN401 - a literal
-    reply: Reply,
+    place: str, reply: Reply
 ) -> None:
     """Unknown is not a value: no status, code or text but the one of the licence stands for `there is none`."""
-    async with scene(by_place({place: reply})) as here:
+    joining = f"groupId%20eq%20%27{FIRST}"
+    tenant = Tenant(**{joining: page(eligibility(SECOND, FIRST, kind="group"))})
+    tenant.said[f"/v1.0/groups/{SECOND}?"] = Reply(body=group(SECOND))
+
+    def answer(asked: Asked) -> Reply:
+        broken = by_place({place: BROKEN})(asked) is BROKEN if "/$batch" not in asked.address else False  # type: ignore[dict-item] # a literal
+        if not broken or f"/v1.0/groups/{SECOND}?" in asked.address:
+            return tenant(asked)
+        # A body that is no JSON is none in a batch.
+        return Reply(200, "not JSON") if reply.body == b"not JSON" and asked.method == "GET" else reply
+
+    async with scene(answer) as here:
         with pytest.raises((GraphError, OperatorError)):
-            await here.directory.read_subject(AVERY)
+            await here.directory.read_subject(AVERY, ())
 
 
-@pytest.mark.parametrize("hidden", [{}, {"displayName": None, "isAssignableToRole": None}])
-async def test_read_subject_when_group_is_hidden_then_operator_has_to_act(hidden: dict[str, None]) -> None:
-    """A group of which only the id shows may be role-assignable: that is unknown, not no."""
-    async with scene(by_place({"groups": page({"id": f"{GROUP}1"} | hidden)})) as here:
+BROKEN = Reply()
+
+
+async def test_read_subject_when_a_privileged_group_shows_its_id_only_then_an_operator_has_to_act() -> None:
+    """What it holds is unknown, not nothing."""
+    async with scene(by_place({"assignable": page({"id": FIRST})})) as here:
         with pytest.raises(OperatorError) as caught:
-            await here.directory.read_subject(AVERY)
+            await here.directory.read_subject(AVERY, ())
         assert (caught.value.code, caught.value.missing) == ("groupUnreadable", "GroupMember.Read.All")
 
 
-@pytest.mark.parametrize("place", ["groups", "roles", "eligible", "joinable"])
-async def test_read_subject_when_one_reading_fails_then_its_own_error(place: Any) -> None:  # noqa: ANN401 - a literal
-    """The error comes as itself, not as a group of errors."""
-    async with scene(by_place({place: refusal(403)})) as here:
-        with pytest.raises(NotPermittedError):
-            await here.directory.read_subject(AVERY)
+@pytest.mark.parametrize("place", ["groups", "roles", "eligible", "joinable", "assignable", "holders", "owners"])
+async def test_read_subject_when_a_right_is_missing_then_its_own_error(place: Any) -> None:  # noqa: ANN401 - a literal
+    """The error comes as itself, not as a group of errors, and names what is missing."""
+    replies = {"assignable": page(group(FIRST, assignable=True))} | {place: refusal(403)}
+    async with scene(by_place(replies)) as here:
+        with pytest.raises(NotPermittedError) as caught:
+            await here.directory.read_subject(AVERY, ())
+        assert caught.value.missing
 
 
-async def test_read_subject_when_roles_of_a_group_fail_then_raises() -> None:
-    """What a group holds is as much a fact as what the user holds."""
-
-    def answer(asked: Asked) -> Reply:
-        if f"{GROUP}1" in asked.address:
-            return refusal(403)
-        return page(group(1, assignable=True)) if "transitiveMemberOf" in asked.address else page()
-
-    async with scene(answer) as here:
-        with pytest.raises(NotPermittedError):
-            await here.directory.read_subject(AVERY)
-
-
-async def test_read_subject_when_role_is_somebody_elses_then_raises() -> None:
+@pytest.mark.parametrize(
+    ("place", "reply"),
+    [
+        ("roles", page(assignment(f"{GROUP}9"))),
+        ("eligible", page(assignment(f"{GROUP}9"))),
+        ("joinable", page(eligibility(f"{GROUP}9", SECOND))),
+        ("groups", is_in(f"{GROUP}9")),
+        ("groups", Reply(body={"value": [None]})),
+    ],
+)
+async def test_read_subject_when_what_is_told_is_somebody_elses_then_raises(place: Any, reply: Reply) -> None:  # noqa: ANN401 - a literal
     """An ignored filter would make everybody an administrator, or hide that somebody is one."""
-    async with scene(by_place({"roles": page(assignment(f"{GROUP}9"))})) as here:
-        with pytest.raises(UnreadableAnswerError):
-            await here.directory.read_subject(AVERY)
-
-
-async def test_read_subject_when_groups_are_many_then_four_at_once() -> None:
-    """Nine role-assignable groups are all read, never more than four of them at once."""
 
     def answer(asked: Asked) -> Reply:
-        if "transitiveMemberOf" in asked.address:
-            return page(*(group(number, assignable=True) for number in range(1, 10)))
-        # What is asked about the user is asked alone.
-        return Reply(body={"value": []}, meets=4 if GROUP in asked.address else 0)
+        if USER_ID in asked.address and by_place({place: BROKEN})(asked) is BROKEN:
+            return reply
+        return Tenant()(asked)
 
     async with scene(answer) as here:
-        await here.directory.read_subject(AVERY)
-        assert len(here.graph.asked) == 1 + 10 + 2 * 10
-        assert here.graph.most_at_once == 4
+        with pytest.raises(UnreadableAnswerError):
+            await here.directory.read_subject(AVERY, ())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"/groups?": page(group(FIRST))},
+        {f"groupId%20eq%20%27{FIRST}": page(eligibility(USER_ID, SECOND))},
+        {"roleAssignments?$expand": page(assignment(SECOND)), f"/v1.0/groups/{SECOND}?": Reply(body=group(THIRD))},
+    ],
+)
+async def test_read_subject_when_the_tenant_tells_of_others_than_asked_then_privilege_is_unknown(
+    said: dict[str, Reply],
+) -> None:
+    """A filter that was ignored, and a group for another."""
+    async with scene(Tenant(**said)) as here:
+        with pytest.raises(PrivilegeUnknownError):
+            await here.directory.read_subject(AVERY, ())

@@ -76,7 +76,7 @@ async def are_facts_known(directory: GraphDirectory) -> bool:
     try:
         user = await directory.find_user(REFERENCE)
         assert user
-        await directory.read_subject(user)
+        await directory.read_subject(user, ())
     except NotPermittedError:
         return False
     return (await directory.read_sign_in(user)).federated is not None
