@@ -10,11 +10,11 @@ from sandbox.tenant import Fault
 from shared.catalogue import BROAD_READ_ROLE, BROAD_WRITE_ROLE, BY_TYPE
 from shared.errors import BadRequestError, NotFoundError, NotPermittedError, TokenError
 from shared.graph import GraphDirectory
-from shared.model import Method, ReferenceKind, UserReference
+from shared.model import Method, Presence, ReferenceKind, UserReference
 from shared.permissions import Fact
-from shared.readiness import check_readiness, judge_readiness
+from shared.readiness import check_readiness, judge_readiness, readiness_document
 from shared.vocabulary import GroupId, MethodId, MethodType, Removal, StepName, UserId
-from tests.service.stage import CASEY, Stage, TenantCredential, policy_with
+from tests.service.stage import BREAK_GLASS, CASEY, NEVER_RESET, Stage, TenantCredential, policy_with
 
 EVERYTHING = policy_with(
     profiles={
@@ -120,20 +120,20 @@ async def test_readiness_when_a_role_of_the_shortest_list_is_taken_away_then_the
     assert listing.every_type is found.lists_every_type is False
 
 
-async def test_readiness_when_a_group_contains_then_the_role_that_adds_to_it_reads_groups_too(
+async def test_readiness_when_a_group_contains_then_adding_to_it_needs_a_role_besides_the_one_that_reads(
     stage: Stage,
 ) -> None:
-    """It counts for both; the one that only reads adds nobody."""
+    """Microsoft documents of none that it does both: what checks memberships is not said to change them."""
     steps = [f"containmentGroup:{CONTAINED}"]
     profiles = {"contain": {"methods": "none", "steps": steps}}
     default = {"request": "contain", "alert": "contain"}
-    policy = policy_with(profiles=profiles, defaultProfiles=default, callers={"queue": ["contain"]})
+    policy = policy_with(profiles=profiles, defaultProfiles=default, callers={"queue": ["contain"]}, never={})
     reads, adds = "GroupMember.Read.All", "GroupMember.ReadWrite.All"
-    for granted, missing in ((adds, ()), (reads, (adds,))):
-        stage.tenant.roles = (set(SHORTEST) - {reads}) | {granted}
+    for granted, missing in (({adds}, (reads,)), ({reads}, (adds,)), ({reads, adds}, ())):
+        stage.tenant.roles = (set(SHORTEST) - {reads}) | granted
         assert (await check_readiness(policy, stage.directory)).missing == missing
-        assert await are_facts_known(stage.directory)
-        assert await is_allowed(stage.directory.add_to_group(USER, CONTAINED)) is not bool(missing)
+        assert await are_facts_known(stage.directory) is (reads in granted)
+        assert await is_allowed(stage.directory.add_to_group(USER, CONTAINED)) is (adds in granted)
 
 
 async def test_readiness_when_only_the_broad_roles_are_granted_then_they_list_and_remove_every_type(
@@ -170,7 +170,53 @@ async def test_readiness_when_there_is_no_token_then_token_error(stage: Stage) -
         await check_readiness(stage.policy, stage.directory)
 
 
-async def test_readiness_when_asked_then_microsoft_graph_is_not(stage: Stage) -> None:
-    """The token says it all: a monitor may ask as often as it likes."""
-    assert (await check_readiness(stage.policy, stage.directory)).ready
+# --- Whom the policy never touches --------------------------------------------------------------------------------
+
+NOBODY = "10000000-0000-4000-8000-0000000000ff"
+
+
+async def test_readiness_when_everybody_on_the_never_list_is_there_then_ready_in_few_calls(stage: Stage) -> None:
+    """A monitor may ask as often as it likes: twenty ids a call."""
+    users = [BREAK_GLASS, *(f"10000000-0000-4000-8000-0000000000{number:02}" for number in range(1, 12))]
+    groups = [f"20000000-0000-4000-8000-0000000000{number:02}" for number in range(1, 13) if number != 7]
+    found = await check_readiness(policy_with(never={"users": users, "groups": groups}), stage.directory)
+    assert (found.ready, found.never) == (True, ())
+    assert [call.path for call in stage.tenant.calls if not call.in_batch] == ["/v1.0/$batch"] * 2
+
+
+async def test_readiness_when_an_id_on_the_never_list_protects_nobody_then_it_is_named(stage: Stage) -> None:
+    """By its path, with the id and what is wrong: missing, of the other kind, hidden from us."""
+    stage.tenant.directory.groups[CONTAINED].hidden = True
+    never = {"users": [BREAK_GLASS, NOBODY, NEVER_RESET], "groups": [CONTAINED, BREAK_GLASS, NOBODY, NEVER_RESET]}
+    document = readiness_document(await check_readiness(policy_with(never=never), stage.directory))
+    named: Any = document["never"]
+    assert [(one["path"], one["id"], one["problem"]) for one in named] == [
+        ("never.users[1]", NOBODY, "missing"),
+        ("never.users[2]", NEVER_RESET, "otherKind"),
+        ("never.groups[0]", CONTAINED, "hidden"),
+        ("never.groups[1]", BREAK_GLASS, "otherKind"),
+        ("never.groups[2]", NOBODY, "missing"),
+    ]
+    assert all(one["text"].endswith(".") for one in named)
+    assert (document["ready"], document["missing"], document["note"]) == (False, [], None)
+    stage.tenant.roles.add("Member.Read.Hidden")
+    readable = await check_readiness(policy_with(never={"users": [], "groups": [CONTAINED]}), stage.directory)
+    assert readable.ready
+
+
+@pytest.mark.parametrize("path", [r"\$batch", "/users/", r"/groups/.*\?\$select"])
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+async def test_readiness_when_the_never_list_cannot_be_looked_up_then_unknown_and_not_ready(
+    stage: Stage, path: str, status: int
+) -> None:
+    """A call that fails says nothing good."""
+    stage.tenant.add_fault(Fault(path=path, status=status, times=None))
+    found = await check_readiness(stage.policy, stage.directory)
+    assert not found.ready
+    assert {one.presence for one in found.never} == {Presence.UNKNOWN}
+
+
+async def test_readiness_when_the_never_list_is_empty_then_microsoft_graph_is_not_asked(stage: Stage) -> None:
+    """The token says it all."""
+    assert (await check_readiness(policy_with(never={}), stage.directory)).ready
     assert stage.tenant.calls == []

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox.tenant import Fault, GroupEligibility, Tenant
+from sandbox.tenant import Fault, Group, GroupEligibility, Tenant
 from shared.errors import OperatorError, PrivilegeUnknownError, TokenError
 from shared.graph import GraphDirectory
 from shared.model import ReferenceKind, Subject, User, UserReference
@@ -170,8 +170,6 @@ async def test_snapshot_when_more_groups_lead_to_privilege_than_are_followed_the
     here: Here,
 ) -> None:
     """Rather nobody is reset than somebody of whom nothing is known."""
-    from sandbox.tenant import Group  # noqa: PLC0415 - beside the one use
-
     directory = here.tenant.directory
     directory.group_eligibilities.append(GroupEligibility("x", PLATFORM, TIER_0))
     for number in range(1_000):

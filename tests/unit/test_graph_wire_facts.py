@@ -12,20 +12,17 @@ from shared.errors import OperatorError, UnreadableAnswerError
 from shared.graph.facts import (
     UNREADABLE_TYPE,
     merge_methods,
-    parse_group,
-    parse_group_eligibility,
     parse_has_certificates,
     parse_is_federated,
     parse_method,
     parse_method_of,
     parse_named_account,
     parse_pass,
-    parse_role_holding,
     parse_time,
     parse_user,
 )
-from shared.model import Group, Method, RoleHolding
-from shared.vocabulary import GroupId, MethodId, MethodType, RoleId, UserId
+from shared.model import Method
+from shared.vocabulary import MethodId, MethodType
 from tests.builders import NOW
 
 HARDWARE_OATH = BY_TYPE[MethodType.HARDWARE_OATH]
@@ -145,54 +142,6 @@ def test_user_when_a_fact_has_another_type_then_raises(name: str, value: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "assignable", "expected"),
-    [("Staff", None, False), ("Staff", False, False), ("Staff", True, True), (None, True, True), (None, False, False)],
-)
-def test_group_when_readable_then_null_is_ordinary(name: str | None, assignable: bool | None, expected: bool) -> None:
-    """Beside a name, null is what ordinary groups show."""
-    group = parse_group({"id": ID, "displayName": name, "isAssignableToRole": assignable})
-    assert group == Group(GroupId(ID), role_assignable=expected)
-
-
-@pytest.mark.parametrize("hidden", [{}, {"displayName": None}, {"displayName": None, "isAssignableToRole": None}])
-def test_group_when_only_the_id_shows_then_operator_error(hidden: dict[str, Any]) -> None:
-    """That may be any group: unknown."""
-    with pytest.raises(OperatorError):
-        parse_group(hidden | {"id": ID})
-
-
-@pytest.mark.parametrize("broken", [{"id": 7}, {"displayName": 7}, {"isAssignableToRole": "yes"}])
-def test_group_when_a_fact_has_another_type_then_raises(broken: dict[str, Any]) -> None:
-    """Wrong types are unreadable."""
-    with pytest.raises(UnreadableAnswerError):
-        parse_group({"id": ID, "displayName": "x", "isAssignableToRole": None} | broken)
-
-
-@pytest.mark.parametrize("eligible", [True, False])
-def test_role_when_of_the_principal_then_held(*, eligible: bool) -> None:
-    """Letter case of ids does not matter."""
-    entity: dict[str, Any] = {"principalId": ID.upper(), "roleDefinitionId": ID.upper()}
-    assert parse_role_holding(entity, UserId(ID), GroupId("g"), eligible=eligible) == RoleHolding(
-        RoleId(ID), GroupId("g"), eligible
-    )
-
-
-@pytest.mark.parametrize("entity", [{"principalId": ID}, {"roleDefinitionId": ID}, {}, {"principalId": ID[:-1] + "d"}])
-def test_role_when_not_of_the_principal_then_raises(entity: dict[str, Any]) -> None:
-    """An assignment that is not the one asked for is no answer."""
-    with pytest.raises(UnreadableAnswerError):
-        parse_role_holding(entity, UserId(ID), None, eligible=False)
-    with pytest.raises(UnreadableAnswerError):
-        parse_group_eligibility({"groupId": entity.get("roleDefinitionId")} | entity, UserId(ID))
-
-
-def test_group_eligibility_when_of_the_principal_then_the_group() -> None:
-    """Membership and ownership alike: an owner can make themselves a member."""
-    entity: dict[str, Any] = {"principalId": ID, "groupId": ID.upper(), "accessId": "owner"}
-    assert parse_group_eligibility(entity, UserId(ID)) == ID
-
-
-@pytest.mark.parametrize(
     ("info", "expected"),
     [
         (None, False),
@@ -249,15 +198,12 @@ def test_entities_when_anything_then_value_or_typed_error(entity: dict[str, Any]
     """Reading is total: a value or one of two errors, for each kind of entity."""
     for parse in (
         parse_user,
-        parse_group,
         parse_method,
         lambda each: parse_method_of(each, HARDWARE_OATH),
-        lambda each: parse_group_eligibility(each, UserId(ID)),
         parse_has_certificates,
         parse_is_federated,
         parse_named_account,
         lambda each: parse_pass(each, NOW),
-        lambda each: parse_role_holding(each, UserId(ID), None, eligible=True),
     ):
         try:
             parse(entity)

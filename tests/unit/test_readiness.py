@@ -151,6 +151,7 @@ def test_readiness_document_of_any_then_it_has_the_same_fields_and_no_id(
         "listsEveryType",
         "canChangeDefaultMethod",
         "unused",
+        "never",
         "note",
     ]
     assert all(list(one) == ["type", "profiles", "canList", "canRemove", "missing"] for one in document["methodTypes"])
