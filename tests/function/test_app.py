@@ -160,7 +160,7 @@ async def test_look_up_of_what_nobody_asked_is_404(client: httpx.AsyncClient) ->
 
 async def test_call_that_cannot_end_now_is_202_and_can_be_looked_up(stage: Stage, client: httpx.AsyncClient) -> None:
     """Accepted and durable: a Location, a Retry-After and a resume on the queue."""
-    stage.tenant.add_fault(Fault(method="GET", path="transitiveMemberOf", status=429, retry_after=600, times=None))
+    stage.tenant.add_fault(Fault(path="checkMemberGroups", status=429, retry_after=600, times=None))
     try:
         answer = await client.post("/api/resets", json={"requestId": "HTTP-2", "user": "sage.winter@contoso.example"})
     finally:

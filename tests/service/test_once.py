@@ -785,7 +785,7 @@ async def test_request_past_the_end_of_patience_that_is_held_back_has_not_failed
 
 async def test_request_of_which_nothing_was_found_has_failed_and_keeps_an_outcome_that_was_faster(door: Door) -> None:
     """Without a user there is no claim: the first outcome counts."""
-    door.stage.tenant.add_fault(Fault(method="GET", path="transitiveMemberOf", status=503, times=None))
+    door.stage.tenant.add_fault(Fault(path="checkMemberGroups", status=503, times=None))
     await door.receive({"requestId": "INC-1", "user": DEVON})
     row = await door.row()
     failed = await door.stage.service.give_up(row, "someObstacle")
