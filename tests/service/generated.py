@@ -16,6 +16,7 @@ NAMED = "aaaaaaaa-0000-4000-8000-00000000000a"
 STRANGER = "bbbbbbbb-0000-4000-8000-00000000000b"
 CONTAINED = "20000000-0000-4000-8000-000000000008"
 ASSIGNABLE = "20000000-0000-4000-8000-000000000005"
+LEADING = "20000000-0000-4000-8000-000000000010"  # could join the one above
 RESTRICTED = "30000000-0000-4000-8000-000000000001"
 # Template ids: what a generated administrator holds, could activate, and what the role-assignable group holds.
 HELD, ELIGIBLE, THROUGH_GROUP = (
@@ -312,7 +313,10 @@ _switches = st.fixed_dictionaries(
         "premium": st.sampled_from([True, True, False]),
     }
 )
-_GUARDS = ("never", "neverGroup", "role", "eligibleRole", "assignableGroup", "eligibleGroup", "restricted", "stranger")
+_GUARDS = (
+    *("never", "neverGroup", "role", "eligibleRole", "assignableGroup", "eligibleGroup", "restricted", "stranger"),
+    *("owner", "eligibleOwner", "leadingMember", "leadingOwner"),
+)
 _missing_narrow = st.sets(_types.map(lambda type_: NARROW[type_]), max_size=4)
 
 

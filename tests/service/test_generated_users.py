@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from sandbox.tenant import GroupEligibility, RoleAssignment, User
+from sandbox.tenant import Directory, GroupEligibility, RoleAssignment, User
 from sandbox.tenant.default_method import PREFERENCES, check_delete, find_carrier
 from sandbox.tenant.directory import Json, Method
 from sandbox.tenant.exchange import GraphError as TenantRefusal
@@ -31,6 +31,7 @@ from tests.service.generated import (
     CONTAINED,
     ELIGIBLE,
     HELD,
+    LEADING,
     NARROW,
     RESTRICTED,
     STEP_ROLES,
@@ -49,6 +50,17 @@ GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 KEPT_ELSEWHERE = {"onPremisesPassword", "federatedPassword", "homeTenantPassword"}
 OPEN_SKIPS = {*KEPT_ELSEWHERE, "notDisabledByUs", "notVerified", "stepsOpen"}
 LONGEST_DELAY_SECONDS = 15.0
+SNAPSHOT_SECONDS = 61.0
+PRIVILEGES = {"privilegedRole", "eligibleRole", "roleAssignableGroup", "restrictedManagement"}
+NEED_ELIGIBILITY = frozenset({"eligibleRole", "eligibleGroup", "eligibleOwner", "leadingMember", "leadingOwner"})
+GROUP_OF = {
+    "neverGroup": NEVER_RESET,
+    "assignableGroup": ASSIGNABLE,
+    "owner": ASSIGNABLE,
+    "leadingMember": LEADING,
+    "leadingOwner": LEADING,
+}
+OWNERSHIPS = {"roleAssignableGroupOwner", "leadingGroupOwner"}
 OF_STEPS = {"notPermitted", "stepFailed", "stepUnconfirmed", "stepSkipped"}
 INTRUDERS_TRACES = {"registeredDevices", "inboxRules", "oauthGrants"}
 
@@ -124,6 +136,25 @@ class Play:
 # --- Playing -------------------------------------------------------------------------------------------------------
 
 
+def make_special(directory: Directory, user_id: str, guard: str) -> None:
+    """Make a user somebody whom the guard may protect."""
+    match guard:
+        case "neverGroup" | "assignableGroup" | "leadingMember":
+            directory.groups[GROUP_OF[guard]].members.append(user_id)
+        case "owner" | "leadingOwner":
+            directory.groups[GROUP_OF[guard]].owners.append(user_id)
+        case "restricted":
+            directory.administrative_units[RESTRICTED].members.append(user_id)
+        case "role":
+            directory.role_assignments.append(RoleAssignment(f"held-{user_id}", user_id, HELD))
+        case "eligibleRole":
+            directory.role_eligibilities.append(RoleAssignment(f"could-{user_id}", user_id, ELIGIBLE))
+        case "eligibleGroup":
+            directory.group_eligibilities.append(GroupEligibility(f"join-{user_id}", user_id, ASSIGNABLE))
+        case "eligibleOwner":
+            directory.group_eligibilities.append(GroupEligibility(f"own-{user_id}", user_id, ASSIGNABLE, "owner"))
+
+
 def set_the_scene(stage: Stage, case: Case) -> str:
     """Put the user into the tenant, and the tenant into its state."""
     user_id = f"70000000-0000-4000-8000-{next(stage.numbers):012}"
@@ -136,24 +167,13 @@ def set_the_scene(stage: Stage, case: Case) -> str:
     directory = stage.tenant.directory
     directory.add_user({"id": user_id, **copy.deepcopy(case.account), "authentication": authentication})
     for guard in case.guard:
-        match guard:
-            case "neverGroup":
-                directory.groups[NEVER_RESET].members.append(user_id)
-            case "assignableGroup":
-                directory.groups[ASSIGNABLE].members.append(user_id)
-            case "restricted":
-                directory.administrative_units[RESTRICTED].members.append(user_id)
-            case "role":
-                directory.role_assignments.append(RoleAssignment(f"held-{user_id}", user_id, HELD))
-            case "eligibleRole":
-                directory.role_eligibilities.append(RoleAssignment(f"could-{user_id}", user_id, ELIGIBLE))
-            case "eligibleGroup":
-                directory.group_eligibilities.append(GroupEligibility(f"join-{user_id}", user_id, ASSIGNABLE))
+        make_special(directory, user_id, guard)
     for name, value in case.switches.items():
         setattr(stage.tenant, name, value)
     stage.tenant.roles = set(case.roles)
     stage.tenant.caller_directory_roles = set(case.caller_directory_roles)
     stage.tenant.calls.clear()
+    stage.clock.advance(SNAPSHOT_SECONDS)  # what led to privilege in the case before is forgotten
     return user_id
 
 
@@ -277,9 +297,13 @@ def types_in_scope(case: Case) -> set[str]:
 def refusals(case: Case) -> set[str]:
     """Name all that the policy has against it (product.md 2)."""
     privileged, premium = case.policy["privileged"], case.switches["premium"]
-    held = {"role": HELD, "assignableGroup": THROUGH_GROUP}
-    could = {"eligibleRole": ELIGIBLE, "eligibleGroup": THROUGH_GROUP}
+    guard = case.guard if premium else case.guard - NEED_ELIGIBILITY
     listed = privileged.get("roles", "any")
+
+    def counts(role: str) -> bool:
+        return listed == "any" or role in listed
+
+    into = guard & {"eligibleGroup", "owner", "eligibleOwner", "leadingMember", "leadingOwner"}
     found = {
         "callerMayNotAsk": "stranger" in case.guard,
         "notSelective": bool(case.selection) and not case.profile["selective"],
@@ -289,15 +313,17 @@ def refusals(case: Case) -> set[str]:
     }
     if case.profile.get("privileged") != "allow":
         assignable = privileged.get("groups", "assignable") == "assignable"
-        in_group = "assignableGroup" in case.guard or ("eligibleGroup" in case.guard and premium)
+        in_group = not guard.isdisjoint({"assignableGroup", "eligibleGroup"})
+        owns = not guard.isdisjoint({"owner", "eligibleOwner"})
+        further = not guard.isdisjoint({"leadingMember", "leadingOwner"}) and not owns
         found |= {
-            "privilegedRole": any(
-                guard in case.guard and (listed == "any" or role in listed) for guard, role in held.items()
-            ),
-            "eligibleRole": premium
-            and any(guard in case.guard and (listed == "any" or role in listed) for guard, role in could.items())
-            and not ("assignableGroup" in case.guard and case.guard & set(could) == {"eligibleGroup"}),
-            "roleAssignableGroup": assignable and in_group,
+            "privilegedRole": ("role" in guard and counts(HELD))
+            or ("assignableGroup" in guard and counts(THROUGH_GROUP)),
+            "eligibleRole": ("eligibleRole" in guard and counts(ELIGIBLE))
+            or (bool(into) and "assignableGroup" not in guard and counts(THROUGH_GROUP)),
+            "roleAssignableGroup": assignable and (in_group or further),
+            "roleAssignableGroupOwner": assignable and owns,
+            "leadingGroupOwner": assignable and "leadingOwner" in guard,
             "restrictedManagement": "restricted" in case.guard,
         }
     return {code for code, holds in found.items() if holds}
@@ -433,7 +459,7 @@ def check_refused(played: Play, outcome: Outcome, expected: set[str]) -> None:
     assert {reason.code for reason in outcome.reasons} - {"wouldDo", *OF_STEPS} == expected
     assert (outcome.methods, outcome.verified, outcome.dry_run) == ((), False, dry_run)
     assert played.after.methods == played.before.methods
-    others = expected - {"privilegedRole", "eligibleRole", "roleAssignableGroup", "restrictedManagement"}
+    others = expected - PRIVILEGES - OWNERSHIPS
     instead = set() if others else {step.partition(":")[0] for step in case.policy["privileged"]["instead"]}
     assert set(played.result_of) == instead
     if dry_run or not instead:

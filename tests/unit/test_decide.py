@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.coverage import History
-from shared.decide import Approval, Decision, Refusal, decide
+from shared.decide import Approval, Decision, Guard, Refusal, decide
 from shared.model import (
     Coverage,
     Group,
@@ -82,7 +82,7 @@ def request(profile: str = "plain", *, keep: tuple[str, ...] = (), dry_run: bool
 
 
 groups = st.lists(
-    st.builds(Group, st.sampled_from([GROUP, GroupId(OTHER)]), st.booleans(), st.booleans()),
+    st.builds(Group, st.sampled_from([GROUP, GroupId(OTHER)]), *(st.booleans() for _ in range(4))),
     max_size=3,
     unique_by=lambda one: one.id,
 ).map(tuple)
@@ -206,7 +206,10 @@ def test_decide_gives_a_caller_no_profile_of_others(
     assert decision.dry_run is (request.dry_run or policy.mode == "observe")
 
 
-RULES_OF_PRIVILEGE = {"privilegedRole", "eligibleRole", "roleAssignableGroup", "restrictedManagement"}
+RULES_OF_PRIVILEGE = {
+    *("privilegedRole", "eligibleRole", "roleAssignableGroup", "restrictedManagement"),
+    *("roleAssignableGroupOwner", "leadingGroupOwner"),
+}
 
 
 def reasons_of_each_rule_alone(
@@ -216,15 +219,22 @@ def reasons_of_each_rule_alone(
     profile = policy.profiles[request.profile]
     guarded = profile.privileged is None
     roles = [one for one in subject.roles if policy.privileged.roles == "any" or one.role in policy.privileged.roles]
-    assignable = [one for one in subject.groups if one.role_assignable and policy.privileged.groups == "assignable"]
+    by_group = guarded and policy.privileged.groups == "assignable"
+    assignable = [one for one in subject.groups if one.role_assignable]
+    leading = [one for one in subject.groups if one.leads and one.owner and not one.role_assignable]
     rules = [
         ("callerMayNotAsk", caller, request.profile not in policy.callers.get(caller, ())),
         ("notSelective", request.profile, bool(request.selection) and not profile.selective),
         ("neverUser", "", USER in policy.never.users),
-        *(("neverGroup", one.id, one.id in policy.never.groups and not one.eligible) for one in subject.groups),
+        *(
+            ("neverGroup", one.id, one.id in policy.never.groups and not (one.eligible or one.owner))
+            for one in subject.groups
+        ),
         ("guest", "", policy.guests == "refuse" and subject.user.user_type == "Guest"),
         *(("eligibleRole" if one.eligible else "privilegedRole", one.role, guarded) for one in roles),
-        *(("roleAssignableGroup", one.id, guarded) for one in assignable),
+        *(("roleAssignableGroup", one.id, by_group) for one in assignable if not one.owner),
+        *(("roleAssignableGroupOwner", one.id, by_group) for one in assignable if one.owner),
+        *(("leadingGroupOwner", one.id, by_group) for one in leading),
         ("restrictedManagement", "", guarded and subject.user.management_restricted),
     ]
     return {(code, named) for code, named, holds in rules if holds}
@@ -310,6 +320,61 @@ def test_decide_when_a_right_could_be_activated_then_it_counts_and_is_told_apart
         f"The user could activate the directory role {ROLE} through group {GROUP}.",
         f"The user could become a member of the role-assignable group {GROUP}.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("group", "code", "text"),
+    [
+        (
+            Group(GROUP, role_assignable=True, owner=True),
+            "roleAssignableGroupOwner",
+            f"The user is an owner of the role-assignable group {GROUP}.",
+        ),
+        (
+            Group(GROUP, role_assignable=True, eligible=True, owner=True),
+            "roleAssignableGroupOwner",
+            f"The user could become an owner of the role-assignable group {GROUP}.",
+        ),
+        (
+            Group(GROUP, role_assignable=False, owner=True, leads=True),
+            "leadingGroupOwner",
+            f"The user is an owner of group {GROUP}, whose members could get into a privileged group.",
+        ),
+        (
+            Group(GROUP, role_assignable=False, eligible=True, owner=True, leads=True),
+            "leadingGroupOwner",
+            f"The user could become an owner of group {GROUP}, whose members could get into a privileged group.",
+        ),
+    ],
+)
+def test_decide_when_a_user_owns_what_leads_to_privilege_then_a_reason_of_its_own(
+    group: Group, code: str, text: str
+) -> None:
+    """An owner adds whom they like, themselves too; a `never` group is about members all the same."""
+    decision = decide(request(), QUEUE, subject((group,)), NO_HISTORY, policy(never={"groups": [GROUP]}))
+    assert isinstance(decision, Refusal)
+    assert [(reason.code, reason.text) for reason in decision.reasons] == [(code, text)]
+    lenient = policy(privileged={"groups": "none", "instead": []})
+    assert isinstance(decide(request(), QUEUE, subject((group,)), NO_HISTORY, lenient), Approval)
+    assert isinstance(decide(request("admin"), NAMED, subject((group,)), NO_HISTORY, policy()), Approval)
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_decide_when_a_user_is_in_an_ordinary_group_then_that_alone_is_no_reason(*, leads: bool) -> None:
+    """Where it leads to is told beside it."""
+    ordinary = subject((Group(GROUP, role_assignable=False, leads=leads),))
+    assert isinstance(decide(request(), QUEUE, ordinary, NO_HISTORY, policy()), Approval)
+
+
+@given(requests, callers, subjects, policies)
+def test_guard_when_asked_again_then_it_has_against_it_what_decided_whatever_the_caller(
+    request: ResetRequest, caller: Caller, subject: Subject, policy: Policy
+) -> None:
+    """All that speaks against the user themselves but being a guest, which nobody becomes."""
+    decision = decide(request, caller, subject, NO_HISTORY, policy)
+    reasons = decision.reasons if isinstance(decision, Refusal) else ()
+    kept = [one for one in reasons if one.code not in {"callerMayNotAsk", "notSelective", "guest"}]
+    assert list(Guard(policy, policy.profiles[request.profile]).reasons_against(subject)) == kept
 
 
 def test_decide_when_a_role_is_held_through_a_group_then_the_group_is_named() -> None:
