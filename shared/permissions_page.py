@@ -105,9 +105,11 @@ in `x-functions-key` takes the token's place. The answer is 200 whether the app 
 - `missing`: grant these, or take out of the policy what needs them (`methodTypes`, `steps` and `facts` say what does).
 - `advised`: without these an outcome leaves a question open.
 - `unused`: the policy in force needs none of these; they can be taken away together.
+- `never`: ids of the policy's `never` that protect nobody, or may not: missing, of the other kind, hidden from the \
+identity, or not to be read just now. The app is not ready while it lists any.
 - `alsoNeeds`: a directory role or a licence that no token shows, so it is for you to check.
 
-What is judged is the token that the app has. **A managed identity's token keeps its app roles for up to about a \
+What is judged of app roles is the token that the app has. **A managed identity's token keeps its app roles for up to about a \
 day**: a role that was granted an hour ago can still be `missing`, one that was taken away can still work. Meanwhile a \
 request whose user cannot be judged, or of whose methods none in scope can be listed, is tried again for up to 24 \
 hours; a missing role for one type or one step makes the outcome `partial`, with `notPermitted` on that line.
