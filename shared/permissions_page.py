@@ -109,10 +109,11 @@ in `x-functions-key` takes the token's place. The answer is 200 whether the app 
 identity, or not to be read just now. The app is not ready while it lists any.
 - `alsoNeeds`: a directory role or a licence that no token shows, so it is for you to check.
 
-What is judged of app roles is the token that the app has. **A managed identity's token keeps its app roles for up to about a \
-day**: a role that was granted an hour ago can still be `missing`, one that was taken away can still work. Meanwhile a \
-request whose user cannot be judged, or of whose methods none in scope can be listed, is tried again for up to 24 \
-hours; a missing role for one type or one step makes the outcome `partial`, with `notPermitted` on that line.
+What is judged of app roles is the token that the app has. **A managed identity's token keeps its app roles for up to \
+about a day**: a role that was granted an hour ago can still be `missing`, one that was taken away can still work. \
+Meanwhile a request whose user cannot be judged, or of whose methods none in scope can be listed, is tried again for \
+up to 24 hours; a missing role for one type or one step makes the outcome `partial`, with `notPermitted` on that \
+line.
 
 By hand, a Privileged Role Administrator grants a role like this; `<identity>` is the object id of the managed \
 identity's service principal, `<role>` the id of the role in the table below:
