@@ -96,10 +96,13 @@ def build(settings: Settings) -> House:
 
 
 def open_ledger(settings: LedgerSettings, clock: Clock, *, as_operator: bool = False) -> Ledger:
-    """Make the ledger; `as_operator` is who `az login` says where there is no connection string, else our identity."""
+    """Make the ledger; the app's is created where it is missing.
+
+    `as_operator` never creates one, and is who `az login` says where there is no connection string.
+    """
     if settings.path:
-        return SqliteLedger(settings.path, clock)
-    return TableLedger(partial(connect_tables, settings, as_operator=as_operator))
+        return SqliteLedger(settings.path, clock, may_create=not as_operator)
+    return TableLedger(partial(connect_tables, settings, as_operator=as_operator), may_create=not as_operator)
 
 
 def connect_tables(settings: LedgerSettings, *, as_operator: bool = False) -> "TableServiceClient":

@@ -101,6 +101,10 @@ class UnreadableRowError(LedgerUnavailableError):
     """The ledger holds a row that this version of the program cannot read."""
 
 
+class LedgerMissingError(LedgerUnavailableError):
+    """There is no ledger where the settings say, and whoever asks may not create one."""
+
+
 class BusUnavailableError(MfaResetError):
     """The Service Bus cannot be reached: the delivery is given back."""
 

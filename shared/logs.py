@@ -60,10 +60,10 @@ def alert(event: str, **fields: Field) -> None:
     log(event, logging.ERROR, alert=True, **fields)
 
 
-def quiet_libraries() -> None:
-    """Let other libraries' loggers speak from WARNING on; a second call changes nothing."""
+def quiet_libraries(level: int = logging.WARNING) -> None:
+    """Let other libraries' loggers speak from `level` on; a second call changes nothing."""
     for name in NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(level)
 
 
 def correlate(trace_parent: str | None) -> None:

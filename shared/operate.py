@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.bootstrap import SystemClock, open_ledger
-from shared.errors import LedgerUnavailableError, SettingsError
+from shared.command_line import add_verbs, begin, explain
+from shared.errors import LedgerMissingError, LedgerUnavailableError, SettingsError
+from shared.logs import quiet_libraries
 from shared.model import Control
 from shared.ports import Ledger
 from shared.settings import read_ledger_settings, read_policy_if_set, read_together
@@ -19,14 +22,16 @@ LONGEST = timedelta(days=7)  # what is forgotten ends by itself
 MOST_AN_HOUR = 100_000
 MAX_WORDS = 300
 
+_ABOUT = "Pause resets and lift the pause, raise the hourly limit for a while, see what holds."
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 _EPILOGUE = """\
 Needs LEDGER_URL in the environment, as the app has it, and none of its other settings. With MFA_RESET_POLICY there too
 it can say what the policy's limit is. Without a connection string in LEDGER_URL you are who `az login` says, in
 AZURE_TENANT_ID if that is set, and need Storage Table Data Contributor. What is set here takes effect within seconds:
-it is read whenever a reset begins and before each change, in the middle of a reset too.
-Exit status: 0 done, 1 the ledger could not be reached, 2 called or set up wrongly.
+it is read whenever a reset begins and before each change, in the middle of a reset too. The ledger is the app's: where
+there is none, this command makes none.
+Exit status: 0 done, 1 the ledger could not be used, 2 called or set up wrongly, or there is no ledger.
 """
 
 
@@ -43,24 +48,24 @@ class Order:
 
 def read_order(words: Sequence[str]) -> Order:
     """Read the command line; exit with 2 where it makes no sense."""
-    parser = argparse.ArgumentParser(
-        "python -m shared.operate",
-        description=__doc__,
-        epilog=_EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("show", help="what holds now")
-    pause = verbs.add_parser("pause", help="begin no reset and change nothing; requests wait")
-    pause.add_argument("--for", dest="lasting", type=_duration, required=True, help="30m, 4h, 2d: 7d at most")
-    pause.add_argument("--by", type=_words, required=True, help="who pauses")
-    pause.add_argument("--why", type=_words, required=True, help="what others should know")
-    verbs.add_parser("resume", help="lift the pause")
-    limit = verbs.add_parser("limit", help="another number of resets an hour and caller, for a while")
-    limit.add_argument("number", type=_number)
-    limit.add_argument("--for", dest="lasting", type=_duration, required=True, help="30m, 4h, 2d: 7d at most")
-    verbs.add_parser("usual-limit", help="the policy's number again")
+    parser, words = begin("shared.operate", words, _ABOUT, _EPILOGUE)
+    add = add_verbs(parser)
+    add("show", "what holds now")
+    pause = add("pause", "begin no reset and change nothing; requests wait")
+    _add_duration(pause)
+    pause.add_argument("--by", type=_words, required=True, metavar="NAME", help="who pauses")
+    pause.add_argument("--why", type=_words, required=True, metavar="TEXT", help="what others should know")
+    add("resume", "lift the pause")
+    limit = add("limit", "another number of resets an hour and caller, for a while")
+    limit.add_argument("number", type=_number, metavar="NUMBER", help=f"resets an hour, 1 to {MOST_AN_HOUR}")
+    _add_duration(limit)
+    add("usual-limit", "the policy's number again")
     return Order(**vars(parser.parse_args(words)))
+
+
+def _add_duration(parser: argparse.ArgumentParser) -> None:
+    about = "30m, 4h, 2d: 7d at most"
+    parser.add_argument("--for", dest="lasting", type=_duration, required=True, metavar="DURATION", help=about)
 
 
 def carry_out(order: Order, control: Control, now: datetime) -> Control:
@@ -107,8 +112,9 @@ async def run(order: Order) -> int:
     try:
         policy, settings = read_together(read_policy_if_set, read_ledger_settings)
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{explain(error)}\n")
         return WRONG
+    quiet_libraries(logging.CRITICAL)  # the command says itself what went wrong
     usual = policy.limits.resets_per_hour if policy else None
     clock = SystemClock()
     ledger = open_ledger(settings, clock, as_operator=True)
@@ -116,7 +122,7 @@ async def run(order: Order) -> int:
         said = await operate(order, ledger, usual, clock.now())
     except LedgerUnavailableError as error:
         sys.stderr.write(f"{error}\n")
-        return FAILED
+        return WRONG if isinstance(error, LedgerMissingError) else FAILED
     finally:
         await ledger.close()
     sys.stdout.write(f"{said}\n")

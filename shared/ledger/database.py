@@ -12,7 +12,7 @@ from sqlite3 import Connection
 from tempfile import NamedTemporaryFile
 from typing import Literal
 
-from shared.errors import LedgerUnavailableError
+from shared.errors import LedgerMissingError, LedgerUnavailableError
 from shared.ledger.rows import SCHEMA_VERSION
 
 OLDEST_VERSION = 5  # that is read; what came since are columns that may be empty, and tables
@@ -79,10 +79,12 @@ class Database:
     A caller that is cancelled stops waiting: its transaction is done whole or not at all, before any that is asked for
     later. Other processes may use the same file; what they lock is waited for, `lock_timeout_seconds` at most.
     LedgerUnavailableError means that the file could not be used and nothing was changed; the next call opens it anew.
+    A missing file is created, or without `may_create` a LedgerMissingError.
     """
 
-    def __init__(self, path: Path, lock_timeout_seconds: float) -> None:
+    def __init__(self, path: Path, lock_timeout_seconds: float, *, may_create: bool = True) -> None:
         self._path = path
+        self._may_create = may_create
         self._lock_timeout_seconds = lock_timeout_seconds
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._connection: Connection | None = None
@@ -113,7 +115,9 @@ class Database:
         self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"], work: Callable[[Connection], Result]
     ) -> Result:
         try:
-            connection = self._connection = self._connection or connect(self._path, self._lock_timeout_seconds)
+            connection = self._connection = self._connection or connect(
+                self._path, self._lock_timeout_seconds, may_create=self._may_create
+            )
             with connection:
                 connection.execute(begin)
                 return work(connection)
@@ -121,7 +125,8 @@ class Database:
             raise  # ours to mend: nothing that waiting would cure
         except (sqlite3.Error, OSError) as error:
             self._disconnect()
-            raise LedgerUnavailableError(f"{LedgerUnavailableError.__doc__} {error}") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise LedgerUnavailableError(f"The ledger's file cannot be used: {why}.") from error
 
     def _disconnect(self) -> None:
         if self._connection:
@@ -129,14 +134,18 @@ class Database:
         self._connection = None
 
 
-def connect(path: Path, lock_timeout_seconds: float) -> Connection:
+def connect(path: Path, lock_timeout_seconds: float, *, may_create: bool = True) -> Connection:
     """Open the file for the calling thread; where it is missing, create it (mode 0600), and its directory.
 
     An earlier version's ledger gets what has been added since; a later version's is used as it is. Raises sqlite3.Error
     or OSError where that is impossible, LedgerUnavailableError where the file is no ledger, or none that can be used
-    so: such a file is left as it is.
+    so: such a file is left as it is. Without `may_create` nothing is created: LedgerMissingError.
     """
-    if not path.exists():
+    if not _is_there(path):
+        if not may_create:
+            raise LedgerMissingError(
+                f"There is no ledger at {path.absolute()}: the app creates it, an operator's command never does."
+            )
         _create(path)
     connection = _open(path, lock_timeout_seconds)
     try:
@@ -147,6 +156,15 @@ def connect(path: Path, lock_timeout_seconds: float) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is a file; raise OSError where that cannot be seen."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _open(path: Path, lock_timeout_seconds: float) -> Connection:

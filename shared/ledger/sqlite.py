@@ -88,7 +88,7 @@ _PURGE_REQUESTS = """
 
 
 class SqliteLedger(SqliteLimits):
-    """`shared.ports.Ledger` in the file at `path`, which is created at first use.
+    """`shared.ports.Ledger` in the file at `path`, which is created at first use unless `may_create` is False.
 
     Its own clock, by which claims expire, is `clock`: `now` is called from another thread. Processes that share the
     file must agree on the time. Where another process keeps the file locked for `lock_timeout_seconds`, it raises
@@ -102,8 +102,9 @@ class SqliteLedger(SqliteLimits):
         *,
         renew_every_seconds: float = RENEW_EVERY_SECONDS,
         lock_timeout_seconds: float = 5.0,
+        may_create: bool = True,
     ) -> None:
-        super().__init__(Database(path, lock_timeout_seconds))
+        super().__init__(Database(path, lock_timeout_seconds, may_create=may_create))
         self._clock = clock
         self._claims = SqliteClaims(self._database, clock)
         self._renew_every_seconds = renew_every_seconds

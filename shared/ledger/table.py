@@ -48,7 +48,7 @@ class TableLedger(TableLimits):
     """`shared.ports.Ledger` in tables whose names begin with `prefix`.
 
     `connect` makes the client, on the loop that uses it, with the SDK's own retries off. Its clock, by which claims
-    expire after `claim_lasts`, is the store's.
+    expire after `claim_lasts`, is the store's. The tables are created at first use unless `may_create` is False.
     """
 
     def __init__(
@@ -58,8 +58,9 @@ class TableLedger(TableLimits):
         prefix: str = PREFIX,
         renew_every_seconds: float = RENEW_EVERY_SECONDS,
         claim_lasts: timedelta = CLAIM_LASTS,
+        may_create: bool = True,
     ) -> None:
-        tables = Tables(connect, prefix)
+        tables = Tables(connect, prefix, may_create=may_create)
         super().__init__(tables, TableRequests(tables))
         self._claims = TableClaims(self._tables, self._requests, claim_lasts)
         self._renew_every_seconds = renew_every_seconds

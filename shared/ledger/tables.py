@@ -12,14 +12,15 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Literal
 
-from shared.errors import LedgerUnavailableError
+from shared.errors import LedgerMissingError, LedgerUnavailableError
 from shared.ledger.rows import SCHEMA_VERSION
+from shared.ledger.table_failures import explain
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient, TableServiceClient
 
 PREFIX = "MfaReset"
-REQUESTS, USERS, CONTROL = "Requests", "Users", "Control"
+REQUESTS, USERS, CONTROL = ALL_TABLES = ("Requests", "Users", "Control")
 CALL_SECONDS = 8.0
 TRY_SECONDS = 4.0  # of a call that is repeated, so that both together take no longer
 SCAN_SECONDS = 120.0
@@ -45,15 +46,17 @@ class Found:
 
 
 class Tables:
-    """Three tables whose names begin with `prefix`, made at first use.
+    """Three tables whose names begin with `prefix`, created together at first use.
 
     `connect` makes the client, on the loop that uses it. Needs Storage Table Data Contributor. Every method raises
-    LedgerUnavailableError, which holds no content, when the store did not do it or did not say so.
+    LedgerUnavailableError, which holds no content, when the store did not do it or did not say so. Without `may_create`
+    nothing is created: a missing table is a LedgerMissingError.
     """
 
-    def __init__(self, connect: "Callable[[], TableServiceClient]", prefix: str) -> None:
+    def __init__(self, connect: "Callable[[], TableServiceClient]", prefix: str, *, may_create: bool = True) -> None:
         self._connect = connect
         self._prefix = prefix
+        self._may_create = may_create
         self._client: TableServiceClient | None = None
         self._made: dict[str, TableClient] = {}
 
@@ -184,14 +187,18 @@ class Tables:
 
     async def _table(self, name: str) -> "TableClient":
         """Return the client of a table that is there."""
-        from azure.core.exceptions import ResourceExistsError  # noqa: PLC0415 - as above
-
         if name not in self._made:
-            self._client = self._client or self._connect()
-            client = self._client.get_table_client(f"{self._prefix}{name}")
-            with suppress(ResourceExistsError):
-                await client.create_table()
-            self._made[name] = client
+            service = self._client = self._client or self._connect()
+            # All at once: what is one of them is a whole ledger, which an operator can pause before its first request.
+            clients = {each: service.get_table_client(f"{self._prefix}{each}") for each in ALL_TABLES}
+            if self._may_create:
+                await asyncio.gather(*map(_create, clients.values()))
+            elif not await _is_there(clients[name]):
+                raise LedgerMissingError(
+                    f"There is no ledger in the storage account {service.account_name}: "
+                    "the app creates it, an operator's command never does."
+                )
+            self._made = clients
         return self._made[name]
 
     async def _repeat[Result](self, call: Callable[[], Awaitable[Result]]) -> Result:
@@ -203,6 +210,25 @@ class Tables:
             await asyncio.sleep(PAUSE_SECONDS)
         async with _translated(TRY_SECONDS):
             return await call()
+
+
+async def _create(table: "TableClient") -> None:
+    """Create a table; nothing where it is there."""
+    from azure.core.exceptions import ResourceExistsError  # noqa: PLC0415 - as above
+
+    with suppress(ResourceExistsError):
+        await table.create_table()
+
+
+async def _is_there(table: "TableClient") -> bool:
+    """Return whether there is a table, by reading a row that is in none: that needs no right but to read rows."""
+    from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - as above
+
+    try:
+        await table.get_entity("~", "~")
+    except ResourceNotFoundError as error:
+        return error.error_code != "TableNotFound"
+    return True
 
 
 def write_text(name: str, text: str | None) -> Row:
@@ -235,9 +261,7 @@ async def _translated(seconds: float) -> AsyncIterator[None]:
             yield
     # The last two for an answer that it cannot read.
     except (AzureError, OSError, TimeoutError, ValueError, HTTPException) as error:
-        code = getattr(error, "status_code", None)
-        what = f"Table Storage did not answer as it should: {type(error).__name__}, status {code}"
-        raise LedgerUnavailableError(f"{LedgerUnavailableError.__doc__} {what}") from None
+        raise LedgerUnavailableError(f"Table Storage did not do what was asked: {explain(error)}.") from None
 
 
 def _found(entity: Any, answered_at: datetime) -> Found:  # noqa: ANN401 - the SDK's entity, a dict with metadata

@@ -1,16 +1,17 @@
 """`python -m shared.policy`: check a policy before it is deployed, and say what it means."""
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from shared.command_line import begin
 from shared.errors import SettingsError
 from shared.policy import Policy, Profile, parse_policy
 from shared.vocabulary import ProfileName, Step, in_safe_order
 
 SOUND, UNSOUND, WRONG = 0, 1, 2  # exit statuses
 
+_ABOUT = "Check a policy before it is deployed, and say what it means."
 _PREFIX = "MFA_RESET_POLICY: "  # how the app names a problem, which knows of no file
 _EPILOGUE = """\
 The file is read as the app reads MFA_RESET_POLICY. A deployment finds little of what the app would refuse, and takes
@@ -83,13 +84,8 @@ def _complain(file: Path, status: int, *problems: str) -> int:
 
 def main(words: Sequence[str]) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        "python -m shared.policy",
-        description=__doc__,
-        epilog=_EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("file", type=Path, help="the policy as JSON, as infra/policy.json")
+    parser, words = begin("shared.policy", words, _ABOUT, _EPILOGUE)
+    parser.add_argument("file", type=Path, metavar="FILE", help="the policy as JSON, as infra/policy.json")
     return check(parser.parse_args(words).file)
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import logging
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from functools import partial
 from azure.servicebus.aio import ServiceBusClient
 
 from shared.bootstrap import connect_bus
+from shared.command_line import begin, explain
 from shared.errors import BusUnavailableError, SettingsError
 from shared.identity import CLI_SECONDS, azure_cli
 from shared.logs import quiet_libraries
@@ -24,6 +27,7 @@ from shared.settings import BusSettings, read_bus_settings, read_policy, read_to
 
 DONE, NOT_ALL, WRONG = 0, 1, 2  # exit statuses
 
+_ABOUT = "See what was rejected or dead-lettered; with --send, send it again."
 _EPILOGUE = f"""\
 Needs MFA_RESET_POLICY and the bus in the environment, as the app has them: ServiceBusConnection or
 ServiceBusConnection__fullyQualifiedNamespace; REQUEST_QUEUE and REJECTED_QUEUE where they are not the default; and none
@@ -45,23 +49,23 @@ class Order:
 
 def read_order(words: Sequence[str]) -> Order:
     """Read the command line; exit with 2 where it makes no sense."""
-    parser = argparse.ArgumentParser(
-        "python -m shared.redrive",
-        description=__doc__,
-        epilog=_EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--from", dest="place", type=Place, choices=list(Place), help="default: look at all")
+    parser, words = begin("shared.redrive", words, _ABOUT, _EPILOGUE)
+    places = [str(place) for place in Place]
+    parser.add_argument("--from", dest="place", choices=places, help="default: look at all")
     parser.add_argument("--reason", nargs="+", action="extend", default=[], metavar="CODE", help="these reasons only")
-    parser.add_argument("--limit", type=int, metavar="N", help="send at most the first N of those that can be")
+    parser.add_argument("--limit", type=_count, metavar="N", help="send at most the first N of those that can be")
     parser.add_argument("--send", action="store_true", help="send; without it nothing is changed")
     asked = parser.parse_args(words)
     if asked.send and asked.place is None:
         parser.error("--send needs --from")
-    if asked.limit is not None and asked.limit < 1:
-        parser.error("--limit must be at least 1")
-    places = tuple(Place) if asked.place is None else (asked.place,)
-    return Order(places, frozenset(asked.reason), asked.limit, asked.send)
+    chosen = tuple(Place) if asked.place is None else (Place(asked.place),)
+    return Order(chosen, frozenset(asked.reason), asked.limit, asked.send)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError("a whole number, at least 1")
+    return int(text)
 
 
 def connect(settings: BusSettings, stack: AsyncExitStack) -> ServiceBusClient:
@@ -137,9 +141,9 @@ def main(words: Sequence[str]) -> int:
     try:
         policy, settings = read_together(read_policy, read_bus_settings)
     except SettingsError as error:
-        _say(str(error))
+        _say(explain(error))
         return WRONG
-    quiet_libraries()
+    quiet_libraries(logging.CRITICAL)  # the command says itself what went wrong
     return asyncio.run(run(order, policy, settings))
 
 

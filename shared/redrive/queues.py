@@ -12,6 +12,7 @@ from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import MessageLockLostError
 
 from shared.errors import BusUnavailableError
+from shared.redrive.failures import explain
 from shared.redrive.judgement import Judgement, Place, Waiting
 from shared.settings import BusSettings
 
@@ -174,12 +175,12 @@ def _text(value: object) -> object:
 
 @asynccontextmanager
 async def _call() -> AsyncIterator[None]:
-    """Bound one call to the bus; every failure of it is a BusUnavailableError that names the kind only."""
+    """Bound one call to the bus; every failure of it is a BusUnavailableError that says what kind it is."""
     try:
         async with asyncio.timeout(CALL_SECONDS):
             yield
     except (AzureError, OSError, TimeoutError, ValueError) as error:
-        raise BusUnavailableError(f"Service Bus did not do what was asked: {type(error).__name__}") from None
+        raise BusUnavailableError(f"Service Bus did not do what was asked: {explain(error)}.") from None
 
 
 async def _give_back(receiver: ServiceBusReceiver, held: Mapping[int, ServiceBusReceivedMessage]) -> None:

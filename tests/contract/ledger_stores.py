@@ -225,9 +225,10 @@ class TableStore:
         """Return another client of the tables."""
         return self._open(self._azurite.connection_string_by(self.proxy.port), renew_every_seconds)
 
-    def open_tables(self) -> Tables:
+    def open_tables(self, *, may_create: bool = True) -> Tables:
         """Return what lies under a ledger."""
-        return Tables(partial(connect_tables, settings_of(self._azurite.connection_string)), self.prefix)
+        connect = partial(connect_tables, settings_of(self._azurite.connection_string))
+        return Tables(connect, self.prefix, may_create=may_create)
 
     def open_beside(self, lasts: timedelta | None = None) -> TableLedger:
         """Return a ledger that does without the proxy, for claims of another length where that is said."""

@@ -382,7 +382,8 @@ async def test_looking_when_the_queue_does_not_exist_then_it_is_unavailable(desk
     elsewhere = read_bus_settings(desk.environment | {"REJECTED_QUEUE": "elsewhere"})
     order = Order((Place.REJECTED,), frozenset(), None, send=False)
     queues = Queues(desk.client, elsewhere, desk.say, desk.stop)
-    with pytest.raises(BusUnavailableError, match=r"^Service Bus did not do what was asked: \w+$"):
+    said = "Service Bus did not do what was asked: there is no such queue (REQUEST_QUEUE, REJECTED_QUEUE)."
+    with pytest.raises(BusUnavailableError, match=f"^{re.escape(said)}$"):
         await redrive(order, read_policy(desk.environment), queues)
 
 
@@ -421,8 +422,7 @@ async def test_command_when_the_bus_is_not_to_be_had_then_the_status_is_1(desk: 
     desk.bus.stop()
     done = command(desk.environment)
     assert (done.returncode, done.stdout) == (NOT_ALL, "")
-    assert "Service Bus did not do what was asked: " in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "Service Bus did not do what was asked: it cannot be reached.\n"
 
 
 async def test_command_when_the_settings_are_wrong_then_the_status_is_2(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from sqlite3 import Connection
 
 import pytest
 
-from shared.errors import LedgerUnavailableError
+from shared.errors import LedgerMissingError, LedgerUnavailableError
 from shared.ledger.database import APPLICATION_ID, OLDEST_VERSION, SCHEMA, Database, connect
 from shared.ledger.rows import SCHEMA_VERSION
 
@@ -225,6 +225,38 @@ def make_text(path: Path) -> None:
     """Put something there that is no database."""
     path.parent.mkdir()
     path.write_text("no database, for sure\n" * 100)
+
+
+@pytest.mark.parametrize("obstruct", [None, "directory", "parent"])
+async def test_file_that_is_missing_when_it_may_not_be_created_is_missing_and_nothing_is_created(
+    path: Path, obstruct: str | None
+) -> None:
+    """An operator who mistypes the path is told so."""
+    if obstruct:
+        (path.parent.mkdir if obstruct == "directory" else path.parent.touch)()
+    before = sorted(path.parents[1].rglob("*"))
+    looking = Database(path, lock_timeout_seconds=5, may_create=False)
+    for work in (looking.read(COUNT_CLAIMS), looking.write(insert_claim)):
+        with pytest.raises(LedgerMissingError, match=f"^There is no ledger at {path}: "):
+            await work
+    assert sorted(path.parents[1].rglob("*")) == before
+    await looking.close()
+
+
+async def test_file_that_is_there_when_it_may_not_be_created_is_used(database: Database, path: Path) -> None:
+    """The app has made it."""
+    await database.write(insert_claim)
+    looking = Database(path, lock_timeout_seconds=5, may_create=False)
+    assert await looking.read(COUNT_CLAIMS) == 1
+    await looking.close()
+
+
+async def test_file_whose_name_is_impossible_is_unavailable_in_words(tmp_path: Path) -> None:
+    """Not missing: nobody can see whether it is there."""
+    looking = Database(tmp_path / ("x" * 300), lock_timeout_seconds=5, may_create=False)
+    with pytest.raises(LedgerUnavailableError, match=r"^The ledger's file cannot be used: File name too long\.$"):
+        await looking.read(COUNT_CLAIMS)
+    await looking.close()
 
 
 def remove(path: Path) -> None:

@@ -9,13 +9,29 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.data.tables.aio import TableServiceClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
+from shared.errors import ClaimHeldError, ClaimLostError, LedgerMissingError, LedgerUnavailableError
 from shared.ledger.table import TableLedger
-from shared.ledger.tables import CHARACTERS_IN_A_PROPERTY, REQUESTS, USERS, Change, keys, read_text, write_text
+from shared.ledger.table_failures import explain
+from shared.ledger.tables import (
+    CHARACTERS_IN_A_PROPERTY,
+    CONTROL,
+    REQUESTS,
+    USERS,
+    Change,
+    keys,
+    read_text,
+    write_text,
+)
 from shared.model import Budget, Control
 from shared.vocabulary import QUEUE, BudgetKind, Mark, RequestId, Status
 from tests.azurite import Azurite, Proxy
@@ -144,7 +160,7 @@ async def test_error_of_an_unreachable_store_tells_no_address_and_no_key(azurite
     """It ends in logs and in an answer's log."""
     with pytest.raises(LedgerUnavailableError) as caught:
         await store.open_unreachable().accept(accepted())
-    assert str(caught.value).endswith("ServiceRequestError, status None")
+    assert str(caught.value) == "Table Storage did not do what was asked: it cannot be reached."
     assert caught.value.__suppress_context__
     assert azurite.key not in str(caught.value)
 
@@ -160,6 +176,58 @@ async def test_ledger_that_may_not_read_is_unavailable(azurite: Azurite, store: 
     with pytest.raises(LedgerUnavailableError, match="status 403"):
         await ledger.read(KEY)
     await ledger.close()
+
+
+@pytest.mark.parametrize("table", [REQUESTS, USERS, CONTROL])
+async def test_tables_that_are_missing_when_they_may_not_be_created_are_missing(
+    azurite: Azurite, store: TableStore, table: str
+) -> None:
+    """For each kind of call; what one of them was asked for first, all three are there for."""
+    async with TableServiceClient.from_connection_string(azurite.connection_string) as client:
+        tables = store.open_tables(may_create=False)
+        for call in (
+            tables.get(table, "p", "r"),
+            tables.insert(table, keys("p", "r")),
+            tables.merge(table, keys("p", "r")),
+            tables.delete(table, "p", "r"),
+            tables.transact(table, [("put", keys("p", "r"), None)]),
+            tables.query(table, "PartitionKey eq @p", {"p": "p"}),
+        ):
+            with pytest.raises(LedgerMissingError, match=r"^There is no ledger in the storage account ledger: "):
+                await call
+        named = [each.name async for each in client.list_tables() if each.name.startswith(store.prefix)]
+        assert named == []
+        await store.open().read_control()
+        assert await tables.get(table, "p", "r") is None
+        assert await tables.insert(table, keys("p", "r"))
+        await tables.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TimeoutError(), "no answer came in time"),
+        (ClientAuthenticationError("secret"), "there was no token for it (an operator needs Azure CLI and `az login`"),
+        (ServiceRequestError("secret"), "it cannot be reached"),
+        (OSError("secret"), "it cannot be reached"),
+        (ServiceResponseError("secret"), "the connection broke before the answer"),
+        (ValueError("secret"), "its answer could not be read"),
+    ],
+)
+def test_failure_when_explained_then_it_is_words(error: Exception, said: str) -> None:
+    """An operator reads them."""
+    assert explain(error).startswith(said)
+    assert "secret" not in explain(error)
+
+
+@pytest.mark.parametrize(("code", "said"), [("Forbidden code: key", ""), (None, ""), ("ServerBusy", ", ServerBusy")])
+def test_failure_when_a_status_is_known_then_it_is_told_with_its_code(code: str | None, said: str) -> None:
+    """A code is one word, or it is left out."""
+    for status, text in ((503, "it answered with status 503{}"), (403, "access was refused (status 403{}; it takes")):
+        error = HttpResponseError("secret")
+        error.status_code = status
+        error.error_code = code  # type: ignore[attr-defined]
+        assert explain(error).startswith(text.format(said))
 
 
 # --- an answer that is lost -------------------------------------------------------------------------------------
@@ -543,7 +611,7 @@ async def test_change_that_the_store_refuses_is_not_taken_for_one_that_came_late
         ("put", keys("p", "good"), None),
         ("put", keys("p", "bad") | {"text": "x" * (UNITS_IN_A_PROPERTY + 1)}, None),
     ]
-    with pytest.raises(LedgerUnavailableError, match="TableTransactionError, status 400"):
+    with pytest.raises(LedgerUnavailableError, match=r"it answered with status 400, \w+\.$"):
         await tables.transact(USERS, changes)
     assert await tables.get(USERS, "p", "good") is None
     await tables.close()

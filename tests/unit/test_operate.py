@@ -8,10 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from azure.data.tables.aio import TableServiceClient
 
+from shared.bootstrap import open_ledger
 from shared.ledger.sqlite import SqliteLedger
 from shared.model import Control
 from shared.operate import Order, carry_out, describe, operate, read_order
+from shared.settings import read_ledger_settings
+from tests.azurite import Azurite
 from tests.builders import APPLICATION
 from tests.clocks import FakeClock
 from tests.service.stage import POLICY, START
@@ -144,7 +148,7 @@ async def run_command(*words: str, **environment: str) -> tuple[int, str, str]:
         "shared.operate",
         *words,
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **coverage, **environment},
+        env={"PATH": os.environ["PATH"]} | coverage | environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -152,9 +156,62 @@ async def run_command(*words: str, **environment: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
+async def make_ledger(directory: Path) -> str:
+    """Create a ledger as the app does at its first use; return its LEDGER_URL."""
+    app = SqliteLedger(directory / "ledger.db", FakeClock(START))
+    await app.read_control()
+    await app.close()
+    return f"sqlite:///{directory}/ledger.db"
+
+
+def files_in(directory: Path) -> list[Path]:
+    """Return what lies in a directory, at any depth."""
+    return sorted(directory.rglob("*"))
+
+
+@pytest.mark.parametrize("words", [["show"], ["pause", "--for", "2h", "--by", "Kim", "--why", "x"], ["resume"]])
+@pytest.mark.parametrize("name", ["typo.db", "no-directory/ledger.db", "ledger.db/ledger.db"])
+async def test_command_when_there_is_no_ledger_then_none_is_created_and_the_status_is_2(
+    tmp_path: Path, name: str, words: list[str]
+) -> None:
+    """A pause in a ledger that nobody reads stops nothing."""
+    await make_ledger(tmp_path)
+    before = files_in(tmp_path)
+    status, said, complaint = await run_command(*words, LEDGER_URL=f"sqlite:///{tmp_path}/{name}")
+    assert (status, said) == (2, "")
+    assert complaint == (
+        f"There is no ledger at {tmp_path}/{name}: the app creates it, an operator's command never does.\n"
+    )
+    assert files_in(tmp_path) == before
+
+
+async def test_command_when_the_account_holds_no_ledger_then_no_table_is_created(azurite: Azurite) -> None:
+    """Neither by looking nor by pausing; once the app has begun, both are done."""
+    names = ("Requests", "Users", "Control")
+    async with TableServiceClient.from_connection_string(azurite.connection_string) as client:
+        for name in names:  # other tests may have left them
+            await client.delete_table(f"MfaReset{name}")
+        before = {table.name async for table in client.list_tables()}
+        for words in (["show"], ["pause", "--for", "2h", "--by", "Kim", "--why", "x"]):
+            status, said, complaint = await run_command(*words, LEDGER_URL=azurite.connection_string)
+            assert (status, said) == (2, "")
+            assert complaint == (
+                "There is no ledger in the storage account ledger: the app creates it, "
+                "an operator's command never does.\n"
+            )
+        assert {table.name async for table in client.list_tables()} == before
+        app = open_ledger(read_ledger_settings({"LEDGER_URL": azurite.connection_string}), FakeClock(START))
+        assert await app.unfinished(START, 1) == ()  # what its timer asks first, before there is any request
+        await app.close()
+        status, said, _ = await run_command(*words, LEDGER_URL=azurite.connection_string)
+        assert (status, said.startswith("Paused until ")) == (0, True)
+        for name in names:
+            await client.delete_table(f"MfaReset{name}")
+
+
 async def test_command_with_nothing_but_a_ledger_does_all_that_it_is_for(tmp_path: Path) -> None:
     """In an emergency nobody gathers the app's other settings."""
-    ledger = f"sqlite:///{tmp_path}/ledger.db"
+    ledger = await make_ledger(tmp_path)
     paused = await run_command("pause", "--for", "2h", "--by", "Kim", "--why", "migration", LEDGER_URL=ledger)
     assert (paused[0], paused[2]) == (0, "")
     assert await run_command("show", LEDGER_URL=ledger) == paused
@@ -170,22 +227,33 @@ async def test_command_with_the_policy_says_its_limit(tmp_path: Path) -> None:
     passes = {"profiles": {"p": {"methods": "none", "steps": ["temporaryAccessPass"]}}, "callers": {APPLICATION: ["p"]}}
     policy = json.dumps(POLICY | passes | {"defaultProfiles": {"request": "p", "alert": "p"}})
     status, shown, _ = await run_command(
-        "show", LEDGER_URL=f"sqlite:///{tmp_path}/ledger.db", MFA_RESET_POLICY=policy, AZURE_TENANT_ID=APPLICATION
+        "show", LEDGER_URL=await make_ledger(tmp_path), MFA_RESET_POLICY=policy, AZURE_TENANT_ID=APPLICATION
     )
     assert (status, shown.splitlines()[1]) == (0, "Resets an hour and caller: 100; the policy says 100.")
 
 
-async def test_command_when_the_ledger_cannot_be_reached_then_the_status_is_1(tmp_path: Path) -> None:
-    """Other than with wrong settings."""
-    (tmp_path / "file").touch()
-    status, _, said = await run_command("show", LEDGER_URL=f"sqlite:///{tmp_path}/file/ledger.db")
-    assert (status, "ledger" in said) == (1, True)
+async def test_command_when_the_ledger_cannot_be_used_then_the_status_is_1(tmp_path: Path) -> None:
+    """Other than with wrong settings; one sentence says why."""
+    status, said, complaint = await run_command("show", LEDGER_URL=f"sqlite:///{tmp_path}")
+    assert (status, said) == (1, "")
+    assert complaint == "The ledger's file cannot be used: unable to open database file.\n"
+
+
+async def test_command_when_nobody_is_signed_in_then_it_says_so_in_one_sentence() -> None:
+    """Without Azure CLI there is no token; what its library would log is not shown."""
+    status, said, complaint = await run_command("show", LEDGER_URL="https://nobody.table.core.windows.net", PATH="")
+    assert (status, said) == (1, "")
+    assert complaint == (
+        "Table Storage did not do what was asked: there was no token for it "
+        "(an operator needs Azure CLI and `az login`, the app its identity).\n"
+    )
 
 
 async def test_command_when_settings_are_wrong_then_all_are_named_and_the_status_is_2() -> None:
     """A policy that is there but bad is one of them."""
     status, _, said = await run_command("show", MFA_RESET_POLICY="{", AZURE_TENANT_ID="contoso")
     assert status == 2
+    assert said.startswith("Nothing was done: the command's settings are not as they should be")
     assert [line.split(" ")[1].rstrip(":") for line in said.splitlines()[1:]] == [
         "MFA_RESET_POLICY",
         "LEDGER_URL",

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
+from azure.servicebus import exceptions as bus
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from shared.documents import request_document
 from shared.intake import Envelope, queue_parent_id, read_body
 from shared.model import ReferenceKind, ResetRequest, UserReference
 from shared.redrive.__main__ import Order, connect, read_order
+from shared.redrive.failures import explain
 from shared.redrive.judgement import (
     EXPLANATIONS,
     OTHER_REASON,
@@ -329,3 +332,45 @@ async def test_client_when_made_then_it_is_of_the_string_or_of_whom_az_knows(
         assert client.fully_qualified_namespace == (host or "bus.servicebus.windows.net")
         assert (type(client._credential).__name__ == "AzureCliCredential") is (not host)
         await client.close()
+
+
+@pytest.mark.parametrize("words", [["--from", "elsewhere"], ["--from", "rejected", "--limit", "1.5"]])
+def test_order_when_a_word_is_wrong_then_the_complaint_names_no_class(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither "Place" nor "int" is a word of an operator's; the usage is what was typed."""
+    with pytest.raises(SystemExit):
+        read_order(["--typed", "make redrive ARGS", *words])
+    usage, _, complaint = capsys.readouterr().err.rpartition("make redrive: error: ")
+    assert usage.startswith("usage: make redrive ARGS='[-h]")
+    assert usage.endswith("[--send]'\n")
+    places = ", ".join(f"'{place}'" for place in Place)
+    assert complaint in {
+        f"argument --from: invalid choice: 'elsewhere' (choose from {places})\n",
+        "argument --limit: a whole number, at least 1\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (bus.ServiceBusAuthenticationError(message=SECRET), "access was refused"),
+        (bus.ServiceBusAuthorizationError(message=SECRET), "access was refused"),
+        (ClientAuthenticationError(SECRET), "there was no token for it"),
+        (bus.MessagingEntityNotFoundError(message=SECRET), "there is no such queue"),
+        (bus.MessagingEntityDisabledError(message=SECRET), "the queue is disabled"),
+        (bus.ServiceBusQuotaExceededError(message=SECRET), "the queue is full"),
+        (bus.ServiceBusServerBusyError(message=SECRET), "it is busy"),
+        (bus.MessageLockLostError(message=SECRET), "the lock of a message was lost"),
+        (bus.OperationTimeoutError(message=SECRET), "no answer came in time"),
+        (TimeoutError(), "no answer came in time"),
+        (bus.ServiceBusConnectionError(message=SECRET), "it cannot be reached"),
+        (bus.ServiceBusCommunicationError(message=SECRET), "it cannot be reached"),
+        (OSError(SECRET), "it cannot be reached"),
+        (ValueError(SECRET), "its answer could not be understood"),
+    ],
+)
+def test_failure_of_the_bus_when_explained_then_it_is_words(error: Exception, said: str) -> None:
+    """An operator reads them; nothing of what the SDK says is in them."""
+    assert explain(error).startswith(said)
+    assert SECRET not in explain(error)
