@@ -1,9 +1,13 @@
-# The two commands a reader needs are `make run` and `make test`; both set up everything they need.
+# The two commands a reader needs are `make run` and `make test`; both set up everything they need. What is set up once is
+# used as it is: neither Python on the PATH nor a compiler is looked for again.
 SHELL := /bin/sh
 PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNTIME := $(VENV)/.runtime
+# What an operator runs takes the libraries of the app alone, so no compiler; the whole environment serves as it is.
+OPERATOR := $(if $(wildcard $(READY)),,$(RUNTIME))
 BICEP ?= bicep
 POLICY ?= infra/policy.json
 # What tests run against beside Python, each from a package-lock.json of its own.
@@ -12,7 +16,20 @@ NODE := tests/azurite/node_modules/.ready tests/other_bus/node_modules/.ready
 REDRIVE = MFA_RESET_POLICY="$${MFA_RESET_POLICY:-$$(cat infra/policy.json)}" $(BIN)/python -m shared.redrive
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test soak rejected redrive operate policy check format docs template lock clean python
+.PHONY: help run serve test soak rejected redrive operate policy check format docs template lock clean
+
+define NEED_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \
+  echo 'mfa-reset needs Python 3.13, and "$(PYTHON)" is not one.' >&2; \
+  echo 'Install it (Debian 13, Ubuntu 25.04: apt install python3.13 python3.13-venv; pyenv: pyenv install 3.13;' >&2; \
+  echo 'macOS: brew install python@3.13), or name yours: make PYTHON=/path/to/python3.13 …' >&2; \
+  exit 1; }
+endef
+define NEED_COMPILER
+command -v cc >/dev/null 2>&1 || { \
+  echo 'mfa-reset needs a C compiler for the sandbox (Debian, Ubuntu: apt install gcc python3.13-dev).' >&2; exit 1; }
+endef
+INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -20,8 +37,8 @@ help: ## Show this list
 run: $(READY) ## Do the main job against the sandbox and show what became of each request
 	@$(BIN)/python -m sandbox run
 
-serve: $(READY) ## Leave the sandbox up and print its addresses, until Ctrl-C
-	@$(BIN)/python -m sandbox serve
+serve: $(READY) ## Leave the sandbox up until Ctrl-C: make serve ARGS='--port 7071'
+	@$(BIN)/python -m sandbox serve $(ARGS)
 
 test: $(READY) $(NODE) ## Run all tests
 	@$(BIN)/python -m pytest $$(test -e $(firstword $(NODE)) || echo --cov-fail-under=0)
@@ -29,17 +46,17 @@ test: $(READY) $(NODE) ## Run all tests
 soak: $(READY) ## Many requests with faults and killed hosts
 	@$(BIN)/python -m sandbox soak $(ARGS)
 
-rejected: $(READY) ## Show what was rejected or dead-lettered (docs/messages.md)
+rejected: | $(OPERATOR) ## Show what was rejected or dead-lettered (docs/messages.md)
 	@$(REDRIVE)
 
-redrive: $(READY) ## Send again: make redrive ARGS='--from rejected --reason CODE --send'
-	@$(REDRIVE) $(ARGS)
+redrive: | $(OPERATOR) ## Send again: make redrive ARGS='--from rejected --reason CODE --send'
+	@$(REDRIVE) --typed 'make redrive ARGS' $(ARGS)
 
-operate: $(READY) ## Pause, lift the pause, raise the limit: make operate ARGS=...
-	@$(BIN)/python -m shared.operate $(ARGS)
+operate: | $(OPERATOR) ## Pause, lift the pause, raise the limit: make operate ARGS=--help
+	@$(BIN)/python -m shared.operate --typed 'make operate ARGS' $(ARGS)
 
-policy: $(READY) ## Check a policy before it is deployed: make policy POLICY=infra/policy.json
-	@$(BIN)/python -m shared.policy "$(POLICY)"
+policy: | $(OPERATOR) ## Check a policy before it is deployed: make policy POLICY=infra/policy.json
+	@$(BIN)/python -m shared.policy --typed 'make policy POLICY' "$(POLICY)"
 
 check: $(READY) ## Lint, format, types, layers
 	$(BIN)/ruff check .
@@ -68,20 +85,25 @@ lock: $(READY) ## Pin the dependencies again, with hashes
 clean: ## Remove what the other commands made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .sandbox $(dir $(NODE))
 
-python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \
-	  echo 'mfa-reset needs Python 3.13, and "$(PYTHON)" is not one.' >&2; \
-	  echo 'Install it (Debian 13, Ubuntu 25.04: apt install python3.13 python3.13-venv; pyenv: pyenv install 3.13;' >&2; \
-	  echo 'macOS: brew install python@3.13), or name yours: make PYTHON=/path/to/python3.13 …' >&2; \
-	  exit 1; }
-	@command -v cc >/dev/null 2>&1 || { \
-	  echo 'mfa-reset needs a C compiler for the sandbox (Debian, Ubuntu: apt install gcc python3.13-dev).' >&2; exit 1; }
-
-$(READY): requirements-dev.txt | python
+$(READY): requirements-dev.txt
+	@$(NEED_PYTHON)
+	@$(NEED_COMPILER)
 	@echo 'Setting up $(VENV) (about a minute, once) ...'
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements-dev.txt
+	@$(INSTALL) requirements-dev.txt
 	@touch $@
+
+# Libraries that cannot be brought up to date, without a network say, serve as they are: a pause must not wait for them.
+$(RUNTIME): requirements.txt
+	@if test -e $@; then \
+	  $(INSTALL) requirements.txt --retries 1 --timeout 5 && touch $@ || \
+	    echo 'The libraries in $(VENV) are older than requirements.txt, and serve as they are.' >&2; \
+	else \
+	  $(BIN)/python -m pip --version >/dev/null 2>&1 || { $(NEED_PYTHON); } && \
+	  echo 'Setting up $(VENV) for the commands of an operator (about a minute, once) ...' >&2 && \
+	  { $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV); } && \
+	  $(INSTALL) requirements.txt && touch $@; \
+	fi
 
 tests/%/node_modules/.ready: tests/%/package-lock.json
 	@command -v npm >/dev/null 2>&1 || { \
