@@ -3,8 +3,6 @@
 `parse_policy` reads the JSON text and names every problem at once; a policy with a problem does not start the app.
 """
 
-import re
-
 from pydantic import ValidationError
 
 from shared.errors import SettingsError
@@ -19,6 +17,7 @@ from shared.policy.values import (
     Profile,
     parse_step,
 )
+from shared.policy.wording import describe
 from shared.strictjson import StrictJsonError, parse_json
 
 __all__ = [
@@ -33,9 +32,6 @@ __all__ = [
     "parse_step",
 ]
 
-# What pydantic puts into a path for the branch of a union that it tried, as in `literal['any']`.
-_PYDANTICS_OWN = re.compile(r"(literal|tuple|function-[a-z]+)\[.*\]", re.DOTALL)
-
 
 def parse_policy(text: str) -> Policy:
     """Read a policy; raise SettingsError with every problem, each named by its path, where it is not a sound one."""
@@ -47,7 +43,7 @@ def parse_policy(text: str) -> Policy:
         policy = Policy.model_validate(written)
     except ValidationError as error:
         details = error.errors()
-        problems = {_sentence(detail["loc"], detail["msg"]) for detail in details}
+        problems = {f"MFA_RESET_POLICY: {problem}" for problem in describe(details)}
         problems |= _problems_of_the_rest(written, [detail["loc"] for detail in details])
         raise SettingsError(tuple(sorted(problems))) from None
     if together := _problems_together(policy):
@@ -68,7 +64,7 @@ def _problems_of_the_rest(written: object, places: list[tuple[int | str, ...]]) 
     broken = {place[0] for place in places if place and place[0] != "profiles"}
     profiles = {place[1] for place in places if place[:1] == ("profiles",) and len(place) > 1}
     whole = {place[0] for place in places if len(place) == 1}
-    if not isinstance(written, dict) or {"profiles", "callers"} & (broken | whole):
+    if not isinstance(written, dict) or () in places or {"profiles", "callers"} & (broken | whole):
         return set()
     rest = {name: value for name, value in written.items() if name not in broken}
     rest["profiles"] = {name: value for name, value in written["profiles"].items() if name not in profiles}
@@ -90,8 +86,3 @@ def _lower_callers(value: object) -> object:
         if len(callers) == len(value["callers"]):  # else one is there twice, and a check says so
             return {**value, "callers": callers}
     return value
-
-
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    shown = [str(part) for part in location if not _PYDANTICS_OWN.fullmatch(str(part))]
-    return f"MFA_RESET_POLICY: {'.'.join(shown) or 'the policy'}: {message.removeprefix('Value error, ')}"
