@@ -35,16 +35,16 @@ help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 run: $(READY) ## Do the main job against the sandbox and show what became of each request
-	@$(BIN)/python -m sandbox run
+	@$(BIN)/python -m sandbox --typed make run
 
 serve: $(READY) ## Leave the sandbox up until Ctrl-C: make serve ARGS='--port 7071'
-	@$(BIN)/python -m sandbox serve $(ARGS)
+	@$(BIN)/python -m sandbox --typed make serve $(ARGS)
 
 test: $(READY) $(NODE) ## Run all tests
 	@$(BIN)/python -m pytest $$(test -e $(firstword $(NODE)) || echo --cov-fail-under=0)
 
 soak: $(READY) ## Many requests with faults and killed hosts
-	@$(BIN)/python -m sandbox soak $(ARGS)
+	@$(BIN)/python -m sandbox --typed make soak $(ARGS)
 
 rejected: | $(OPERATOR) ## Show what was rejected or dead-lettered (docs/messages.md)
 	@$(REDRIVE)

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -155,4 +156,5 @@ def _time(at: datetime) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it: what it changes, it changes in one step
     sys.exit(asyncio.run(run(read_order(sys.argv[1:]))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from threading import Event
@@ -25,15 +26,17 @@ def main(words: list[str]) -> None:
         entities = Entities.parse(asked.queue, asked.topic)
     except ValueError as problem:
         parser.error(str(problem))
-    _serve(
-        Bus(
-            entities.queues,
-            entities.topics,
-            port=asked.port,
-            lock_seconds=asked.lock_seconds,
-            max_delivery_count=asked.max_delivery_count,
-        )
+    bus = Bus(
+        entities.queues,
+        entities.topics,
+        port=asked.port,
+        lock_seconds=asked.lock_seconds,
+        max_delivery_count=asked.max_delivery_count,
     )
+    try:
+        _serve(bus)
+    except OSError as problem:
+        parser.error(f"port {asked.port} cannot be used: {os.strerror(problem.errno or 0)}")
 
 
 def _serve(bus: Bus) -> None:

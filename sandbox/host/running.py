@@ -98,7 +98,8 @@ class Host:
         try:
             await site.start()
         except OSError as error:
-            raise StartError(f"Port {self._options.port} cannot be used: {error.strerror}") from None
+            why = os.strerror(error.errno or 0)  # without the words that asyncio puts before it
+            raise StartError(f"Port {self._options.port} cannot be used: {why}") from None
         pumping = [asyncio.create_task(pump.run()) for pump in self._pumps]
         host, port = self._runner.addresses[0][:2]
         _print(f"{READY}http://{host}:{port}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 
@@ -43,3 +44,14 @@ def test_entities_when_parsed_then_topics_have_their_subscriptions() -> None:
     entities = Entities.parse(["q"], ["t/a,b", "lonely"])
     assert entities.queues == ("q",)
     assert entities.topics == {"t": ("a", "b"), "lonely": ()}
+
+
+def test_command_when_its_port_is_in_use_then_says_so_in_a_sentence() -> None:
+    """Whoever has another bus up chooses another port."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        words = [*_COMMAND, "--queue", "a", "--port", str(port)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - our own command
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"python -m sandbox.bus: error: port {port} cannot be used: Address already in use\n")
+    assert "Traceback" not in done.stderr
