@@ -42,6 +42,15 @@ async def test_run_shows_every_request_and_finds_every_outcome_as_it_should_be()
     for request in REQUESTS_OF_THE_SHOW:
         assert request.request_id in told
     assert "Every outcome is what it should be." in told
+    assert sample_of_the_page() - {*told.splitlines()} == set()
+
+
+def sample_of_the_page() -> set[str]:
+    """Return the lines that the README shows of it, but for those that differ each time and what is left out."""
+    page = (ROOT / "README.md").read_text()
+    found = re.search(r"^```\nStarting .*?$(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert found
+    return {line for line in found[1].splitlines() if not line.startswith("Up after ") and line != "  …"}
 
 
 async def ask_for_outcomes(stage: Stage) -> list[str]:
