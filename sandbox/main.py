@@ -16,7 +16,7 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from sandbox import soak
-from sandbox.command import DIFFERS, OK, begin, carry_out, port, say
+from sandbox.command import DIFFERS, OK, begin, carry_out, port, say, seconds, whole
 from sandbox.demonstration import show
 from sandbox.serving import describe
 from sandbox.stage import REQUESTS, Ports, StageError, make_ledger, set_up
@@ -58,11 +58,11 @@ def read_work(words: Sequence[str]) -> Work:
 
 
 def _add_soak(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--requests", type=int, default=soak.Plan.requests, help="how many are sent")
-    parser.add_argument("--seconds", type=float, default=soak.Plan.seconds, help="in how many seconds")
-    parser.add_argument("--end-seconds", type=float, default=soak.Plan.end_seconds, help="how long it waits then")
-    parser.add_argument("--hosts", type=int, default=soak.Plan.hosts, help="how many run at once")
-    parser.add_argument("--seed", type=int, default=soak.Plan.seed, help="what chance is drawn from")
+    parser.add_argument("--requests", type=whole, default=soak.Plan.requests, help="how many are sent")
+    parser.add_argument("--seconds", type=seconds, default=soak.Plan.seconds, help="in how many seconds")
+    parser.add_argument("--end-seconds", type=seconds, default=soak.Plan.end_seconds, help="how long it waits then")
+    parser.add_argument("--hosts", type=whole, default=soak.Plan.hosts, help="how many run at once")
+    parser.add_argument("--seed", type=whole, default=soak.Plan.seed, help="what chance is drawn from")
     parser.add_argument("--ledger", help="a LEDGER_URL: a storage connection string, say")
 
 

@@ -227,7 +227,8 @@ async def _is_there(table: "TableClient") -> bool:
     try:
         await table.get_entity("~", "~")
     except ResourceNotFoundError as error:
-        return error.error_code != "TableNotFound"
+        if getattr(error, "error_code", None) == "TableNotFound":
+            return False
     return True
 
 

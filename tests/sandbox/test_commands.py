@@ -16,6 +16,8 @@ from sandbox.telling import read_event, tell
         (["serve", "--port", "http"], "[-h] [--port PORT]", "--port: a port is a whole number from 0 (a free one) to"),
         (["serve", "--port", "65536"], "[-h] [--port PORT]", "--port: a port is a whole number"),
         (["serve", "--bus-port", "-1"], "[-h] [--port PORT]", "--bus-port: a port is a whole number"),
+        (["soak", "--hosts", "x"], "[-h] [--requests", "argument --hosts: a whole number"),
+        (["soak", "--seconds", "x"], "[-h] [--requests", "argument --seconds: a number of seconds"),
         (["run", "--port", "1"], "[-h] COMMAND ...", "unrecognized arguments: --port 1"),
     ],
 )
