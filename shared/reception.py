@@ -79,18 +79,16 @@ class Reception:
         """See one message to its end: returning settles it, an exception gives it back to be delivered again.
 
         Raises LedgerUnavailableError and BusUnavailableError, after a pause, and TimeoutError: it ends within 290 s. A
-        second delivery of the same message finds its request in the ledger and goes on there. A row that cannot be read
-        is waited for by nobody: its message goes to the dead letters, and is sent from there once it can be.
+        second delivery of the same message finds its request in the ledger and goes on there. Nobody waits for a row
+        that cannot be read: its message goes to the dead letters, and is sent from there once it can be.
         """
         async with asyncio.timeout(self.longest_seconds):
             try:
                 await self._receive(delivery)
-            except UnreadableRowError as error:
-                log("givenBack", logging.ERROR, code=type(error).__name__)
-                raise
             except (LedgerUnavailableError, BusUnavailableError) as error:
                 log("givenBack", logging.ERROR, code=type(error).__name__)
-                await self.clock.sleep(HOLD_BACK_SECONDS)
+                if not isinstance(error, UnreadableRowError):
+                    await self.clock.sleep(HOLD_BACK_SECONDS)
                 raise
 
     async def _receive(self, delivery: Delivery) -> None:

@@ -1,9 +1,11 @@
 """Letting go on what a pause or an hourly limit held back, once it holds no more."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.budgets import Budgets
+from shared.errors import UnreadableRowError
 from shared.logs import log
 from shared.model import Budget, HeldBack
 from shared.ports import Bus, Clock, Ledger
@@ -39,7 +41,8 @@ class Waker:
             log("woken", result=f"{len(woken)} requests")
             await self.bus.schedule_resumes([held.key for held in woken], now)
         for held in woken:
-            await self.ledger.expect(held.key, now, waiting=held.waiting)
+            with suppress(UnreadableRowError):  # the ledger alerts of it: the others do not wait for it
+                await self.ledger.expect(held.key, now, waiting=held.waiting)
         return len(woken)
 
     async def _may_go_on(self, held: HeldBack, free: dict[Budget, int]) -> bool:

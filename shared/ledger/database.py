@@ -63,7 +63,7 @@ SCHEMA = (
     ) STRICT
     """,
     """
-    CREATE TABLE started (
+    CREATE TABLE budget_starts (
         budget TEXT NOT NULL, minute INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (budget, minute)
     ) STRICT
     """,

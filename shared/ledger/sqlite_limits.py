@@ -1,20 +1,22 @@
 """Hourly budgets in the SQLite file: what has started, and who waits before whom."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from sqlite3 import Connection
 from typing import Any
 
+from shared.errors import UnreadableRowError
 from shared.ledger.database import Database
 from shared.ledger.limits import OVERDUE, count_recent, free_at, minute_of, oldest_that_counts
-from shared.ledger.rows import from_time_text, read_waiting, to_time_text
+from shared.ledger.rows import alerting, from_time_text, read_waiting, to_time_text
 from shared.model import AcceptedRequest, Budget, HeldBack, RequestKey
 from shared.vocabulary import Caller, RequestId, WaitingFor
 
-_FORGET_STARTS = "DELETE FROM started WHERE minute < ?"
-_SELECT_STARTS = "SELECT minute, number FROM started WHERE budget = ?"
+_FORGET_STARTS = "DELETE FROM budget_starts WHERE minute < ?"
+_SELECT_STARTS = "SELECT minute, number FROM budget_starts WHERE budget = ?"
 _COUNT_START = """
-    INSERT INTO started (budget, minute, number) VALUES (?, ?, 1)
+    INSERT INTO budget_starts (budget, minute, number) VALUES (?, ?, 1)
     ON CONFLICT (budget, minute) DO UPDATE SET number = number + 1
 """
 _COUNT_AHEAD = """
@@ -61,11 +63,13 @@ class SqliteLimits:
     async def held_back(self, limit: int) -> tuple[HeldBack, ...]:
         """Return up to `limit` requests that a pause or an hourly limit holds back, in the order of acceptance."""
         found = await self._fetch_all(_SELECT_HELD_BACK, (WaitingFor.PAUSED, WaitingFor.HOURLY_LIMIT, limit))
-        return tuple(
-            HeldBack(RequestKey(Caller(caller), RequestId(request_id)), from_time_text(due_at), waiting)
-            for caller, request_id, due_at, *columns in found
-            if (waiting := read_waiting(*columns))
-        )
+        held: list[HeldBack] = []
+        for caller, request_id, due_at, *columns in found:
+            with suppress(UnreadableRowError), alerting(requestId=request_id, caller=caller):
+                if waiting := read_waiting(*columns):
+                    key = RequestKey(Caller(caller), RequestId(request_id))
+                    held.append(HeldBack(key, from_time_text(due_at), waiting))
+        return tuple(held)
 
     async def count_started(self, budget: Budget, now: datetime) -> int:
         """Return how many starts of the last hour a budget counts."""

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import random
+from contextlib import suppress
 from datetime import datetime
 
+from shared.errors import UnreadableRowError
 from shared.ledger.limits import OVERDUE, count_recent, free_at, minute_of
 from shared.ledger.rows import to_time_text
 from shared.ledger.table_requests import TRIES, TableRequests, changing
@@ -55,7 +57,11 @@ class TableLimits:
         """Return up to `limit` requests that a pause or an hourly limit holds back, in the order of acceptance."""
         values = {"open": OPEN, "paused": WaitingFor.PAUSED.value, "limited": WaitingFor.HOURLY_LIMIT.value}
         rows = sorted(await self._tables.query(REQUESTS, _HELD_BACK, values), key=_place)
-        return tuple(held for row in rows[:limit] if (held := read_held_back(row)))
+        held: list[HeldBack] = []
+        for row in rows[:limit]:
+            with suppress(UnreadableRowError):  # which must not keep the others waiting
+                held += filter(None, [read_held_back(row)])
+        return tuple(held)
 
     async def count_started(self, budget: Budget, now: datetime) -> int:
         """Return how many starts of the last hour a budget counts."""
@@ -83,4 +89,4 @@ class TableLimits:
 
 
 def _place(row: Row) -> tuple[str, str, str]:
-    return str(row["accepted_at"]), str(row["caller"]), str(row["request_id"])
+    return str(row.get("accepted_at")), str(row.get("caller")), str(row.get("request_id"))

@@ -59,7 +59,8 @@ def complete(row: Row) -> Row:
     accepted_at = row.get("accepted_at")
     times = dict.fromkeys(("first_enqueued_at", "due_at", "patient_since"), accepted_at)
     whole = {"run": 1, "attempts": 0, "reported": False, **times, **row}
-    if not all(isinstance(whole.get(name), kind) for name, kind in PLAIN.items()):
+    texts = {name: str for name in OPTIONAL if name in row and name != "schema"}
+    if not all(isinstance(whole.get(name), kind) for name, kind in (PLAIN | texts).items()):
         raise UnreadableRowError
     return whole
 
@@ -84,12 +85,12 @@ def waiting_row(waiting: Waiting | None) -> Row:
 
 
 def read_held_back(row: Row) -> HeldBack | None:
-    """Read a row of those that are open; None where it is not held back."""
-    waiting = read_waiting(*(row.get(name) or None for name in ("waiting_for", "waiting_since", "waiting_budget")))
-    if waiting is None:
-        return None
-    key = RequestKey(Caller(row["caller"]), RequestId(row["request_id"]))
-    return HeldBack(key, from_time_text(row["due_at"]), waiting)
+    """Read a row of those that are open; None where it is not held back. Raises as `read_open` does."""
+    key, _ = read_open(row)
+    with alerting(requestId=key.request_id, caller=key.caller):
+        names = ("waiting_for", "waiting_since", "waiting_budget")
+        waiting = read_waiting(*(str(row.get(name) or "") or None for name in names))
+        return HeldBack(key, from_time_text(str(row.get("due_at"))), waiting) if waiting else None
 
 
 def read_open(row: Row) -> tuple[RequestKey, int]:
@@ -144,9 +145,13 @@ def read_children(row: Row) -> list[str]:
 
 
 def read_starts(found: Found | None, now: datetime) -> dict[int, int]:
-    """Read how many resets started in which minute of those that count."""
-    pairs = json.loads((found and read_text("starts", found.row)) or "[]")
-    return {int(minute): int(number) for minute, number in pairs if minute >= oldest_that_counts(now)}
+    """Read how many resets started in which minute of those that count; alert where that is not possible: then none."""
+    try:
+        pairs = json.loads((found and read_text("starts", found.row)) or "[]")
+        return {int(minute): int(number) for minute, number in pairs if minute >= oldest_that_counts(now)}
+    except (ValueError, TypeError):
+        alert(UNREADABLE, code="starts")
+        return {}
 
 
 def _digest(text: str, length: int) -> str:

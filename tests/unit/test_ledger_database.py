@@ -150,7 +150,8 @@ def make_ledger(path: Path, version: int, *changes: str) -> None:
 EARLIER = (
     "DROP INDEX requests_open",
     "DROP INDEX requests_waiting",
-    "DROP TABLE started",
+    "DROP TABLE budget_starts",
+    "CREATE TABLE starts (caller TEXT NOT NULL)",
     "ALTER TABLE requests DROP COLUMN schema",
     "ALTER TABLE requests DROP COLUMN waiting_for",
     "INSERT INTO claims VALUES ('user', 'holder', 'until')",
@@ -169,7 +170,8 @@ async def test_file_of_an_earlier_version_when_opened_gets_what_has_been_added(d
     assert await database.read(COUNT_CLAIMS) == 1
     await database.close()
     make_ledger(path.parent / "new" / "ledger.db", SCHEMA_VERSION)
-    assert schema_of(path) == schema_of(path.parent / "new" / "ledger.db")
+    added = [part for part in schema_of(path) if part[0] != "starts"]
+    assert added == schema_of(path.parent / "new" / "ledger.db")
     with closing(sqlite3.connect(path)) as connection:
         assert value_of("PRAGMA user_version")(connection) == SCHEMA_VERSION
 

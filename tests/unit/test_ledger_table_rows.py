@@ -12,9 +12,10 @@ from shared.errors import ClaimHeldError, UnreadableRowError
 from shared.ledger.rows import SCHEMA_VERSION
 from shared.ledger.table import TableLedger
 from shared.ledger.table_claims import CLAIM
-from shared.ledger.table_rows import CHILDREN, OPEN, open_key, run_keys
+from shared.ledger.table_rows import CHILDREN, OPEN, STARTS, open_key, run_keys
 from shared.ledger.tables import CONTROL, REQUESTS, USERS, Found, Row, Tables, keys
-from shared.vocabulary import QUEUE, Mark, RequestId, Status
+from shared.model import Budget, HeldBack, Waiting
+from shared.vocabulary import QUEUE, BudgetKind, Mark, RequestId, Status, WaitingFor
 from tests.contract.ledger_stores import TableStore
 from tests.contract.ledger_values import (
     START,
@@ -31,6 +32,8 @@ from tests.contract.ledger_values import (
 
 KEY, OTHER = key_of(), key_of("INC-3178")
 OUTCOME_KEY, EVIDENCE_KEY = run_keys(KEY)
+BUDGET = Budget(QUEUE, BudgetKind.RESETS)
+HELD = Waiting(WaitingFor.HOURLY_LIMIT, START, BUDGET)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -106,7 +109,7 @@ async def test_every_row_when_written_says_by_which_version(ledger: TableLedger,
     await ledger.add_children(KEY, (RequestId("a"),))
     await end(ledger, accepted(), outcome(), coverage())
     await ledger.remember(USER_ID, Mark("m"), "text")
-    await ledger.count_start(QUEUE, 5, START)
+    await ledger.count_start(BUDGET, accepted(), 5, START)
     await ledger.change_control(lambda kept: kept)
     async with ledger.claim(USER_ID):
         for table, number in ((REQUESTS, 5), (USERS, 5), (CONTROL, 2)):
@@ -122,7 +125,7 @@ DAMAGES: list[tuple[str, dict[str, Any]]] = [
         ("", {name: "x"})
         for name in ("run", "attempts", "reported", "accepted_at", "due_at", "patient_since", "source")
     ),
-    *(("", {name: 7}) for name in ("fingerprint", "accepted_at", "due_at", "request_0")),
+    *(("", {name: 7}) for name in ("fingerprint", "accepted_at", "due_at", "request_0", "resolved_id", "waiting_for")),
 ]
 
 
@@ -199,6 +202,36 @@ async def test_children_that_cannot_be_read_are_none_and_may_be_added(
     assert unreadable(caplog) == ["parent"]
     await ledger.add_children(key_of("parent"), (RequestId("b"),))
     assert set(await ledger.find_children(RequestId("parent"))) == {key_of("b"), key_of("a", "functionKey")}
+
+
+@pytest.mark.parametrize(
+    ("missing", "new"),
+    [("caller", {}), ("request_id", {}), ("due_at", {}), ("", {"waiting_since": "x"}), ("", {"due_at": 7})],
+)
+async def test_request_that_waits_and_cannot_be_read_keeps_no_other_waiting(
+    ledger: TableLedger, tables: Tables, caplog: pytest.LogCaptureFixture, missing: str, new: dict[str, Any]
+) -> None:
+    """Whoever lets the others go on looks at all of them."""
+    for key in (KEY, OTHER):
+        await ledger.accept(accepted(key))
+        await ledger.expect(key, START + HOUR, waiting=HELD)
+    await change(tables, REQUESTS, OPEN_ROW, missing, **new)
+    assert await ledger.held_back(5) == (HeldBack(OTHER, START + HOUR, HELD),)
+    assert unreadable(caplog) in (["open"], [KEY.request_id])
+    assert await ledger.may_start_at(BUDGET, accepted(OTHER), 5, START) is None
+
+
+@pytest.mark.parametrize("text", ["[", "{}7", "7", "[7]", '[["x", 1]]', "[[99999999, null]]"])
+async def test_starts_that_cannot_be_read_are_counted_anew(
+    ledger: TableLedger, tables: Tables, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    """At most as many again start in that hour; raising would keep all of a caller's requests waiting for ever."""
+    await ledger.count_start(BUDGET, accepted(), 1, START)
+    await change(tables, CONTROL, (STARTS, str(BUDGET)), starts_0=text)
+    assert await ledger.count_started(BUDGET, START) == 0
+    assert unreadable(caplog) == ["starts"]
+    assert await ledger.count_start(BUDGET, accepted(), 1, START) is None
+    assert await ledger.count_start(BUDGET, accepted(), 1, START) is not None
 
 
 async def test_claim_that_does_not_say_whose_it_is_holds_until_it_expires(store: TableStore, tables: Tables) -> None:
