@@ -10,13 +10,15 @@ import pytest
 
 from sandbox.tenant import Fault
 from sandbox.tenant import method as a_method
-from shared.errors import UnreadableRowError
+from shared.errors import LedgerUnavailableError, UnreadableRowError
 from shared.ledger.sqlite import SqliteLedger
-from shared.model import RequestKey
+from shared.model import AcceptedRequest, RequestKey, Waiting
 from shared.patience import LOST_AFTER
 from shared.ports import Delivery, Family
+from shared.reception import HOLD_BACK_SECONDS
 from shared.sweep import RESUMES_AT_ONCE
-from shared.vocabulary import FUNCTION_KEY, RequestId, Status, UserId
+from shared.vocabulary import FUNCTION_KEY, RequestId, Status, UserId, WaitingFor
+from shared.waking import Waker
 from shared.web.answers import answer_family
 from tests.service.stage import DEVON, OAKLEY, PARKER, policy_with, request_for
 from tests.service.test_reception import Door, key_of, open_door
@@ -152,6 +154,67 @@ async def test_body_for_several_of_which_one_cannot_be_read_is_accepted_but_for_
     assert str(last) in [key for key, _ in door.resumes()]
     door_answer = answer_family(family)
     assert {"requestId": first.request_id, "status": "unreadable"} in door_answer.document["requests"]  # type: ignore[operator] # JSON
+
+
+class Down(SqliteLedger):
+    """A ledger that takes no request."""
+
+    async def accept(self, offered: AcceptedRequest) -> AcceptedRequest:  # noqa: ARG002 - the port's signature
+        """Be unreachable."""
+        raise LedgerUnavailableError
+
+
+async def test_delivery_while_the_ledger_takes_nothing_is_given_back_slowly(door: Door) -> None:
+    """That is an outage, which ends: the five deliveries may not be over before it."""
+    ledger, at = Down(door.stage.ledger_path, door.stage.clock), door.stage.clock.now()
+    body = b'{"requestId": "INC-1", "user": "%s"}' % DEVON.encode()
+    with pytest.raises(LedgerUnavailableError):
+        await replace(door.reception(), ledger=ledger).receive(Delivery(body, "M", 7, at))
+    await ledger.close()
+    assert door.stage.clock.now() - at == timedelta(seconds=HOLD_BACK_SECONDS)
+
+
+class Forgetful(SqliteLedger):
+    """A ledger in which the row of one that waits cannot be read."""
+
+    async def expect(
+        self,
+        key: RequestKey,
+        at: datetime,
+        *,
+        waiting: Waiting | None = None,
+        patient_since: datetime | None = None,
+    ) -> None:
+        """Remember it of the others."""
+        if key.request_id == "INC-1":
+            raise UnreadableRowError
+        await super().expect(key, at, waiting=waiting, patient_since=patient_since)
+
+
+async def test_waker_when_the_row_of_one_cannot_be_read_then_the_others_go_on(door: Door) -> None:
+    """They are not woken again and again because of it."""
+    held = Waiting(WaitingFor.PAUSED, door.stage.clock.now())
+    due_at = door.stage.clock.now() + timedelta(minutes=5)
+    for request_id, user in (("INC-1", DEVON), ("INC-2", OAKLEY)):
+        await accept(door, request_id, user)
+        await door.stage.ledger.expect(key_of(request_id), due_at, waiting=held)
+    ledger = Forgetful(door.stage.ledger_path, door.stage.clock)
+    waker = Waker(ledger, door.service_bus, door.stage.clock, door.stage.service.budgets)
+    assert [await waker.wake(), await waker.wake()] == [2, 1]
+    await ledger.close()
+    assert (await door.row("INC-2")).due_at == door.stage.clock.now()
+
+
+@pytest.mark.parametrize("change", ["due_at = 'x'", "waiting_since = 'x'", "waiting_since = NULL"])
+async def test_request_that_waits_and_cannot_be_read_keeps_no_other_waiting(door: Door, change: str) -> None:
+    """Whoever lets the others go on looks at all of them."""
+    held = Waiting(WaitingFor.PAUSED, door.stage.clock.now())
+    for request_id in ("INC-1", "INC-2"):
+        await accept(door, request_id)
+        await door.stage.ledger.expect(key_of(request_id), door.stage.clock.now(), waiting=held)
+    spoilt = f"UPDATE requests SET {change} WHERE request_id = 'INC-1'"  # noqa: S608 - our own words
+    await door.stage.ledger._database.write(lambda connection: connection.execute(spoilt))
+    assert [one.key.request_id for one in await door.stage.ledger.held_back(5)] == ["INC-2"]
 
 
 async def look_up(door: Door) -> Family:
