@@ -65,14 +65,13 @@ class Batches:
             said: dict[int, T | GraphError] = {}
             failures: dict[int, list[GraphError]] = {number: [] for number in range(len(calls))}
             pending = list(failures)
-            while pending:
+            while True:
                 waits = await self._ask_pending(calls, pending, said, failures)
                 # The longest wait is none too short for any: each part is throttled, with a Retry-After, by itself.
                 if not waits or not self._patience.allows(longest := max(waits.values())):
-                    break
+                    return [said[number] for number in range(len(calls))]
                 await self._clock.sleep(longest)
                 pending = list(waits)
-            return [said[number] for number in range(len(calls))]
 
     async def _ask_pending[T](
         self,

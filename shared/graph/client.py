@@ -126,7 +126,7 @@ class GraphClient:
         A first page that is not handed in is read.
         """
         call = self.first_page_of(reading)
-        page = first or await self.ask(call, patience)
+        page: Page[T] = await self.ask(call, patience) if first is None else first
         items: list[T] = list(page.items)
         followed: set[str] = set()
         while page.next_link is not None:

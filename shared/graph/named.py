@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from shared.errors import GraphError, NotFoundError, OperatorError, TokenError
+from shared.errors import GraphError, NotFoundError, OperatorError
 from shared.graph.batches import Batches
 from shared.graph.client import Call, GraphClient
 from shared.graph.facts import read_object_id
@@ -40,8 +40,6 @@ class NamedReader:
     async def _ask(self, calls: Sequence[Call[_Said]]) -> list[_Said]:
         try:
             return [_read(said) for said in await self._batches.ask_each(calls)]
-        except TokenError:
-            raise
         except GraphError:
             return [Presence.UNKNOWN for _ in calls]
 

@@ -151,7 +151,7 @@ async def test_batches_when_a_part_has_no_answer_then_the_whole_is_unknown(respo
 
 async def test_batches_when_a_part_has_headers_of_any_shape_then_they_are_none() -> None:
     """What is no header is left out."""
-    body = {"value": []}
+    body: dict[str, Any] = {"value": []}
     parts = [
         {"id": "1", "status": 200, "headers": None, "body": body},
         {"id": "0", "status": 200, "headers": {"A": 1}, "body": body},

@@ -67,7 +67,7 @@ def is_in(*groups: str) -> Reply:
 class Tenant:
     """A script: role-assignable groups with a role each, and what is said at some addresses."""
 
-    def __init__(self, assignable: Sequence[str] = (FIRST,), **said: Reply) -> None:
+    def __init__(self, assignable: Sequence[str] = (FIRST,), /, **said: Reply) -> None:
         self.assignable = assignable
         self.said = {name.replace("_", "/"): reply for name, reply in said.items()}
 

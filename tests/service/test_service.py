@@ -231,13 +231,16 @@ async def test_guard_refuses_a_caller_without_the_profile(stage: Stage) -> None:
     assert list(stage.tenant.calls) == []
 
 
-async def test_guard_waits_for_an_operator_when_a_group_cannot_be_read(stage: Stage) -> None:
-    """A membership of which only the id is shown is not a pass."""
-    stage.tenant.directory.groups["20000000-0000-4000-8000-000000000007"].members.append(CASEY)
+async def test_guard_waits_for_an_operator_when_a_group_of_the_policy_cannot_be_read(stage: Stage) -> None:
+    """A group of which only the id is shown is not a pass where it counts, and nothing where it does not."""
+    works_council = "20000000-0000-4000-8000-000000000007"
+    stage.tenant.directory.groups[works_council].members.append(CASEY)
+    naming = under(stage, policy_with(never={"users": [], "groups": [works_council]}))
     with pytest.raises(OperatorError) as raised:
-        await stage.reset(CASEY)
-    assert raised.value.missing == "GroupMember.Read.All"
+        await naming.reset(CASEY)
+    assert (raised.value.code, raised.value.missing) == ("groupUnreadable", "GroupMember.Read.All")
     assert stage.changes() == []
+    assert (await stage.reset(CASEY)).status is Status.COMPLETED
 
 
 @pytest.mark.parametrize(

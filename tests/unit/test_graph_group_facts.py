@@ -49,7 +49,7 @@ entities = st.dictionaries(st.sampled_from([*names, "roleDefinitionId", "accessI
 )
 def test_group_when_readable_then_null_is_ordinary(name: str | None, assignable: bool | None, expected: bool) -> None:
     """Beside a name, null is what ordinary groups show."""
-    entity = {"id": ID.upper(), "displayName": name, "isAssignableToRole": assignable}
+    entity: dict[str, Any] = {"id": ID.upper(), "displayName": name, "isAssignableToRole": assignable}
     assert parse_group(entity) == GroupState(GroupId(ID), assignable=expected)
 
 
