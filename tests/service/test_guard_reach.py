@@ -1,15 +1,20 @@
 """Who could get at a privileged group, by whatever way, and what the guard asks to know it."""
 
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
+from sandbox.tenant import Fault, GroupEligibility, RoleAssignment, method
 from sandbox.tenant import Group as TenantGroup
-from sandbox.tenant import GroupEligibility, RoleAssignment, method
 from shared.decide import Guard
 from shared.errors import Later, NotFoundError, OperatorError
 from shared.model import Method, Outcome, PlannedRemoval
 from shared.recheck import BECAME_PRIVILEGED, Recheck
 from shared.vocabulary import MethodId, MethodType, ProfileName, Removal, Status, UserId
 from tests.service.stage import CASEY, DEVON, HARPER, MORGAN, NEVER_RESET, Stage, policy_with, request_for, under
+from tests.service.test_reception import Door, open_door
 
 PEOPLE = "10000000-0000-4000-8000-0000000000"
 TIER_0 = "20000000-0000-4000-8000-000000000005"  # role-assignable, with a role
@@ -300,3 +305,55 @@ async def test_recheck_when_the_user_is_gone_then_not_found(stage: Stage) -> Non
     await recheck.before_round(2, nobody, ())
     with pytest.raises(NotFoundError):
         await recheck.before_round(2, nobody, left)
+
+
+# --- What becomes of the request --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """Give a door of its own to each test."""
+    async with open_door(tmp_path) as door:
+        yield door
+
+
+async def test_request_when_privilege_cannot_be_read_whole_then_it_goes_on_later_and_an_operator_is_told(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One owner list that fails defers everybody; nobody is reset meanwhile, and the next one goes through."""
+    door.stage.tenant.add_fault(Fault(path=f"{PLATFORM}/owners", status=500, times=None))
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "mfa_reset"]
+    alerts = [(each["event"], each["requestId"], each["code"]) for each in lines if each.get("alert")]
+    assert alerts == [("operatorNeeded", "INC-1", "privilegeUnknown")]
+    assert (door.told(), door.stage.changes()) == ([], [])
+    door.stage.tenant.clear_faults()
+    ((key, _),) = door.resumes()
+    await door.go_on(key)
+    assert [each["status"] for each in door.told()] == ["completed"]
+
+
+async def test_request_when_its_user_became_an_administrator_then_the_resume_refuses_it_with_the_steps_instead(
+    door: Door,
+) -> None:
+    """At once: what was done is told, what an intruder registered since is named as remaining."""
+    stage, user = door.stage, door.stage.tenant.directory.users[DEVON]
+
+    async def meanwhile(seconds: float) -> None:
+        if seconds >= 10 and not stage.tenant.directory.groups[TIER_0].members:
+            user.methods.append(method("softwareOath", "intruder"))
+            become(stage, DEVON, "member")
+
+    stage.clock.on_sleep = meanwhile
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    assert door.told() == []
+    ((key, at),) = door.resumes()
+    assert at <= stage.clock.now()
+    await door.go_on(key)
+    (told,) = door.told()
+    assert told["status"] == "refused"
+    assert {reason["code"] for reason in told["reasons"]} >= {"roleAssignableGroup", "methodRemaining"}
+    results = {line["id"]: line["result"] for line in told["methods"]}
+    assert results.pop("intruder") == "remaining"
+    assert set(results.values()) == {"deleted"}
+    assert [(line["step"], line["result"]) for line in told["steps"]] == [("revokeSessions", "done")]
