@@ -1,13 +1,18 @@
-metadata description = 'The running system in one resource group, for the portal. Without what only Microsoft Entra ID can give: see docs/operations.md.'
+metadata description = 'The running system in one resource group, for its Owner and for the portal. Without what only Microsoft Entra ID can give: see docs/operations.md.'
 
-import { effectivePolicy, rolesFor } from 'policy.bicep'
-import { appRole, defaultBusNames, mode as modes, objectId, principal, redundancy } from 'types.bicep'
+import { chosenPolicy, effectivePolicy, rolesFor } from 'policy.bicep'
+import { appRole, defaultBusNames, objectId, policyName as policyNames, principal, redundancy } from 'types.bicep'
 
 @description('The region. Flex Consumption has to be available there.')
 param location string = resourceGroup().location
 
+@description('Tags for every resource.')
+param tags { *: string } = {}
+
 @description('observe only says what would be done: begin with it. enforce does it.')
-param mode modes
+@allowed(['observe', 'enforce']) // a type would be sorted, and azd and the portal begin with the first
+@metadata({ azd: { default: 'observe' } })
+param mode string
 
 @description('The object ids of the users who are never touched: the break-glass accounts. At least one.')
 @minLength(1)
@@ -16,8 +21,11 @@ param neverUsers objectId[]
 @description('The object ids of groups whose members are never touched, besides those of the policy.')
 param neverGroups objectId[] = []
 
-@description('The policy as JSON. Mode and never are added to it.')
-param policy string = loadTextContent('policy.json')
+@description('Which policy: standard, or narrow, which needs no app role that could take accounts over, and removes less.')
+param policyName policyNames = 'standard'
+
+@description('A policy of your own as JSON, instead of those. Mode and never are added to it.')
+param policy string = ''
 
 @description('The client id of an application made by hand for callers over HTTP; empty to let function keys in.')
 param callerApplicationId string = ''
@@ -28,7 +36,7 @@ param passReaders principal[] = []
 @description('The address of Microsoft Graph: another one in national clouds.')
 param graphUrl string = 'https://graph.microsoft.com'
 
-@description('How many instances there may be at once.')
+@description('How many on-demand instances each group of functions may have at once: all of HTTP is one, each other function another.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 40
@@ -36,7 +44,7 @@ param maximumInstanceCount int = 40
 @description('The memory of an instance in megabytes.')
 param instanceMemoryMB 512 | 2048 | 4096 = 2048
 
-@description('How the storage account is kept, which holds the ledger.')
+@description('How the storage accounts are kept: of the ledger, and of the code.')
 param storageRedundancy redundancy = 'Standard_ZRS'
 
 @description('How many days logs are kept.')
@@ -45,19 +53,19 @@ param storageRedundancy redundancy = 'Standard_ZRS'
 param retentionInDays int = 90
 
 @description('The policy as it is to hold.')
-var policyInForce = effectivePolicy(policy, mode, neverUsers, neverGroups)
+var policyInForce = effectivePolicy(chosenPolicy(policyName, policy), mode, neverUsers, neverGroups)
 
 @description('What the names end in that must be unique in the world.')
 var suffix = uniqueString(resourceGroup().id)
 
 @description('The tags of every resource.')
-var tags = { application: 'mfa-reset' }
+var allTags = union({ application: 'mfa-reset' }, tags)
 
 module identity 'modules/identity.bicep' = {
   params: {
     location: location
     name: 'id-mfa-reset-${suffix}'
-    tags: tags
+    tags: allTags
   }
 }
 
@@ -76,7 +84,7 @@ module system 'system.bicep' = {
     runsAs: identity.outputs.account
     storageRedundancy: storageRedundancy
     suffix: suffix
-    tags: tags
+    tags: allTags
   }
 }
 
@@ -107,5 +115,5 @@ output MFA_RESET_VAULT string = system.outputs.keyVaultUrl
 @description('The object id of the identity of the app: what is granted to it, and revoked from it.')
 output MFA_RESET_IDENTITY string = identity.outputs.account.principalId
 
-@description('The app roles of Microsoft Graph that the policy needs, with their ids: grant them to the identity.')
+@description('The app roles of Microsoft Graph that the policy needs, with their ids in the global cloud: grant them to the identity.')
 output MFA_RESET_GRAPH_ROLES appRole[] = rolesFor(policyInForce, 'narrow')

@@ -1,9 +1,19 @@
 metadata description = 'What follows from the policy: its effective text, what the identity needs, whether a vault is needed.'
 
-import { appRole, permissionSet, mode } from 'types.bicep'
+import { appRole, permissionSet, policyName, mode } from 'types.bicep'
 
 @description('What needs which app role of Microsoft Graph: written from the code, which a test holds it to.')
 var known = loadJsonContent('catalogue.json')
+
+@description('The policies that come along, as JSON.')
+var shipped = {
+  narrow: loadTextContent('policy.narrow.json')
+  standard: loadTextContent('policy.json')
+}
+
+@export()
+@description('The policy to take: one of those that come along, where the operator gives none.')
+func chosenPolicy(name policyName, own string) string => empty(own) ? shipped[name] : own
 
 @export()
 @description('The policy with what the operator is asked for: the mode, and who is never touched besides.')

@@ -35,13 +35,13 @@ param passReaders principal[]
 @description('The address of Microsoft Graph.')
 param graphUrl string
 
-@description('How many instances there may be at once.')
+@description('How many on-demand instances each group of functions may have at once: all of HTTP is one, each other function another.')
 param maximumInstanceCount int
 
 @description('The memory of an instance in megabytes.')
 param instanceMemoryMB 512 | 2048 | 4096
 
-@description('How the storage account is kept.')
+@description('How the storage accounts are kept.')
 param storageRedundancy redundancy
 
 @description('How many days logs are kept.')
@@ -50,13 +50,25 @@ param retentionInDays int
 @description('Whether there is a vault: only where a profile makes Temporary Access Passes.')
 var hasVault = makesPasses(policy)
 
-module storage 'modules/storage.bicep' = {
+module ledger 'modules/ledger.bicep' = {
   params: {
     location: location
-    name: 'stmfareset${suffix}'
+    name: 'stmfaledger${suffix}'
     principalId: runsAs.principalId
     redundancy: storageRedundancy
     tags: tags
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module code 'modules/code.bicep' = {
+  params: {
+    location: location
+    name: 'stmfacode${suffix}'
+    principalId: runsAs.principalId
+    redundancy: storageRedundancy
+    tags: tags
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -67,6 +79,7 @@ module bus 'modules/bus.bicep' = {
     names: names
     principalId: runsAs.principalId
     tags: tags
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -97,16 +110,17 @@ module app 'modules/app.bicep' = {
     callerApplicationId: callerApplicationId
     graphUrl: graphUrl
     instanceMemoryMB: instanceMemoryMB
+    hostUrls: code.outputs.urls
     keyVaultUrl: vault.?outputs.url ?? ''
+    ledgerUrl: ledger.outputs.url
     location: location
     maximumInstanceCount: maximumInstanceCount
     name: 'func-mfa-reset-${suffix}'
     names: names
-    packagesUrl: storage.outputs.packagesUrl
+    packagesUrl: code.outputs.packagesUrl
     policy: policy
     requireToken: requireToken
     runsAs: runsAs
-    storageUrls: storage.outputs.urls
     tags: tags
     telemetryConnectionString: monitoring.outputs.connectionString
   }
@@ -125,7 +139,7 @@ output busHost string = bus.outputs.host
 output keyVaultUrl string = vault.?outputs.url ?? ''
 
 @description('The address of the ledger.')
-output ledgerUrl string = storage.outputs.urls.table
+output ledgerUrl string = ledger.outputs.url
 
 @description('The workspace, for queries.')
 output workspaceId string = monitoring.outputs.workspaceId

@@ -57,6 +57,10 @@ type redundancy = 'Standard_LRS' | 'Standard_ZRS'
 type mode = 'enforce' | 'observe'
 
 @export()
+@description('Which of the policies that come along: standard is policy.json, narrow is policy.narrow.json.')
+type policyName = 'narrow' | 'standard'
+
+@export()
 @description('Which app roles of Microsoft Graph are granted: a narrow one for each type of method, or one for all.')
 type permissionSet = 'broad' | 'narrow'
 
@@ -67,7 +71,7 @@ type appRole = {
   @description('Its name, as in the roles of a token.')
   name: string
 
-  @description('Its id, the same in every tenant.')
+  @description('Its id, the same in every tenant of the global cloud; national clouds have others.')
   id: string
 }
 
@@ -79,3 +83,22 @@ var defaultBusNames busNames = {
   outcomes: 'mfa-reset-outcomes'
   audit: 'audit'
 }
+
+@export()
+@description('What both storage accounts have in common: no keys, nothing public, nothing from another tenant.')
+var keylessStorage resourceInput<'Microsoft.Storage/storageAccounts@2025-06-01'>.properties = {
+  accessTier: 'Hot'
+  allowBlobPublicAccess: false
+  allowCrossTenantReplication: false
+  allowSharedKeyAccess: false
+  defaultToOAuthAuthentication: true
+  minimumTlsVersion: 'TLS1_2'
+  supportsHttpsTrafficOnly: true
+}
+
+@export()
+@description('What is logged of blobs and tables: what changes them, with whoever did it. Reading is not.')
+var storageWrites = [
+  { category: 'StorageDelete', enabled: true }
+  { category: 'StorageWrite', enabled: true }
+]

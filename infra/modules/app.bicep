@@ -19,8 +19,11 @@ param runsAs account
 @description('The address of the container of its package.')
 param packagesUrl string
 
-@description('The addresses of the storage account by service.')
-param storageUrls { blob: string, table: string }
+@description('The addresses of the storage account that the host keeps its own in.')
+param hostUrls { blob: string, table: string }
+
+@description('The address of the ledger.')
+param ledgerUrl string
 
 @description('The host of the Service Bus namespace.')
 param busHost string
@@ -46,7 +49,7 @@ param requireToken bool
 @description('The client id of the application that they ask a token for.')
 param callerApplicationId string
 
-@description('How many instances there may be at once.')
+@description('How many on-demand instances each group of functions may have at once: all of HTTP is one, each other function another.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int
@@ -54,13 +57,16 @@ param maximumInstanceCount int
 @description('The memory of an instance in megabytes.')
 param instanceMemoryMB 512 | 2048 | 4096
 
+@description('How many calls over HTTP an instance takes at once: docs/decisions/0026-two-accounts-and-what-is-asked.md says why 16.')
+var callsAtOnce = 16
+
 @description('What the code reads, in shared/settings.py.')
 var ours = {
   AZURE_CLIENT_ID: runsAs.clientId
   AZURE_TENANT_ID: tenant().tenantId
   GRAPH_URL: graphUrl
   KEY_VAULT_URL: keyVaultUrl
-  LEDGER_URL: storageUrls.table
+  LEDGER_URL: ledgerUrl
   MFA_RESET_POLICY: policy
   OUTCOME_TOPIC: names.outcomes
   REJECTED_QUEUE: names.rejected
@@ -74,10 +80,10 @@ var ours = {
 var hosts = {
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${runsAs.clientId};Authorization=AAD'
   APPLICATIONINSIGHTS_CONNECTION_STRING: telemetryConnectionString
-  AzureWebJobsStorage__blobServiceUri: storageUrls.blob
+  AzureWebJobsStorage__blobServiceUri: hostUrls.blob
   AzureWebJobsStorage__clientId: runsAs.clientId
   AzureWebJobsStorage__credential: 'managedidentity'
-  AzureWebJobsStorage__tableServiceUri: storageUrls.table
+  AzureWebJobsStorage__tableServiceUri: hostUrls.table
   ServiceBusConnection__credential: 'managedidentity'
 }
 
@@ -116,6 +122,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
+        triggers: {
+          http: { perInstanceConcurrency: callsAtOnce }
+        }
       }
     }
     httpsOnly: true

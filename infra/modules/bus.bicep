@@ -19,6 +19,9 @@ param names busNames
 @description('The object id of the identity of the app.')
 param principalId string
 
+@description('The workspace that is told who changes the namespace. Who sends and receives only Premium would tell.')
+param workspaceId string
+
 @description('Azure Service Bus Data Receiver.')
 var dataReceiver = '4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0'
 @description('Azure Service Bus Data Sender.')
@@ -83,6 +86,18 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
   properties: {
     disableLocalAuth: true
     minimumTlsVersion: '1.2'
+  }
+}
+
+// The newest stable version takes no name but one.
+#disable-next-line use-recent-api-versions
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'audit'
+  scope: namespace
+  properties: {
+    logAnalyticsDestinationType: 'Dedicated'
+    logs: [{ category: 'OperationalLogs', enabled: true }]
+    workspaceId: workspaceId
   }
 }
 

@@ -30,7 +30,8 @@ AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 
 # What the app's identity holds, whatever the policy, by where it holds it.
 APPS = {
-    "Microsoft.Storage/storageAccounts": {BLOB_DATA_OWNER, TABLE_DATA_CONTRIBUTOR},
+    "Microsoft.Storage/storageAccounts/stmfacode": {BLOB_DATA_OWNER, TABLE_DATA_CONTRIBUTOR},
+    "Microsoft.Storage/storageAccounts/stmfaledger": {TABLE_DATA_CONTRIBUTOR},
     "Microsoft.ServiceBus/namespaces/queues/mfa-reset-requests": {BUS_RECEIVER, BUS_SENDER},
     "Microsoft.ServiceBus/namespaces/queues/mfa-reset-rejected": {BUS_SENDER},
     "Microsoft.ServiceBus/namespaces/topics/mfa-reset-outcomes": {BUS_SENDER},
@@ -66,16 +67,30 @@ NO_KEYS = {
     "Microsoft.Web/sites",
     "Microsoft.Web/sites/config",
 }
+STORAGE = "Microsoft.Storage/storageAccounts"
+UNIQUE = 13  # the length of what uniqueString makes, in which the names of accounts end
 KEY_NAMES = re.compile(r"password|secret|accountkey|sharedaccess|keycredential", re.IGNORECASE)
-PASSING = sorted({"everything", "everything-broad", "readers", "portal-application", "step-temporaryAccessPass"})
+PASSING = sorted(
+    {
+        "everything",
+        "everything-broad",
+        "named",
+        "portal-application",
+        "portal-tagged",
+        "readers",
+        "step-temporaryAccessPass",
+    }
+)
 
 
 def split_id(resource: dict[str, Any]) -> tuple[str, str, str]:
-    """Take a role assignment's id apart: the id of what it is on, that thing's type (and a queue's name), its name."""
+    """Take a role assignment's id apart: the id of what it is on, that thing's type and which of several, its name."""
     scope, _, name = resource["id"].partition(f"/providers/{ROLE}/")
     kind, *rest = scope.rpartition("/providers/")[2].split("/")
     types, names = rest[::2], rest[1::2]
-    return scope, "/".join([kind, *types, *names[1:]]), name
+    type_ = "/".join([kind, *types])
+    which = [names[0][:-UNIQUE]] if type_ == STORAGE else names[1:]
+    return scope, "/".join([type_, *which]), name
 
 
 def roles_of(snapshot: Snapshot, principal: str) -> dict[str, set[str]]:
@@ -168,6 +183,29 @@ def test_role_assignments_when_deployed_then_nobody_owns_data_of_the_bus(snapsho
     assert BUS_OWNER not in str(snapshot.of(ROLE))
 
 
+# --- What is logged ---------------------------------------------------------------------------------------------
+
+
+def test_writes_when_deployed_then_the_workspace_hears_of_each(snapshot: Snapshot) -> None:
+    """Of the code, of the ledger's rows, of the namespace, and, where there is a vault, of who reads a pass."""
+    workspace = snapshot.one("Microsoft.OperationalInsights/workspaces")["id"]
+    heard: dict[str, set[str]] = {}
+    for one in snapshot.of("Microsoft.Insights/diagnosticSettings"):
+        scope = one["id"].partition("/providers/Microsoft.Insights/")[0]
+        assert one["properties"]["workspaceId"] == workspace
+        heard[scope] = {
+            log.get("category") or log["categoryGroup"] for log in one["properties"]["logs"] if log["enabled"]
+        }
+    of_storage = {"StorageWrite", "StorageDelete"}
+    expected = {
+        snapshot.one(f"{STORAGE}/blobServices")["id"]: of_storage,
+        snapshot.one(f"{STORAGE}/tableServices")["id"]: of_storage,
+        snapshot.one("Microsoft.ServiceBus/namespaces")["id"]: {"OperationalLogs"},
+        **{vault["id"]: {"audit"} for vault in snapshot.of(VAULT)},
+    }
+    assert heard == expected
+
+
 # --- The vault --------------------------------------------------------------------------------------------------
 
 
@@ -203,10 +241,6 @@ def test_vault_when_there_is_one_then_the_app_sets_secrets_and_nothing_else(snap
         "softDeleteRetentionInDays": 7,
         "tenantId": TENANT,
     }
-    audit = snapshot.one("Microsoft.Insights/diagnosticSettings")
-    assert audit["id"].startswith(f"{vault['id']}/providers/")
-    assert [one["categoryGroup"] for one in audit["properties"]["logs"] if one["enabled"]] == ["audit"]
-    assert audit["properties"]["workspaceId"] == snapshot.one("Microsoft.OperationalInsights/workspaces")["id"]
 
 
 @pytest.mark.parametrize("name", PASSING)

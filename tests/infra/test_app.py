@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.xdist_group("bicep"), pytest.mark.long]
 QUEUE = "Microsoft.ServiceBus/namespaces/queues"
 TOPIC = "Microsoft.ServiceBus/namespaces/topics"
 SITE = "Microsoft.Web/sites"
+STORAGE = "Microsoft.Storage/storageAccounts"
 # What the host reads; no trigger or binding wants storage queues.
 HOSTS = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
@@ -30,7 +31,7 @@ HOSTS = {
 }
 # The connection string would win over the identity; the other is Azure's own word.
 NOT_OURS_TO_SET = {"ServiceBusConnection", "WEBSITE_AUTH_ENABLED"}
-# functions.md 5: Flex Consumption rejects or ignores them.
+# Flex Consumption rejects or ignores them.
 FORBIDDEN = (
     "FUNCTIONS_WORKER_RUNTIME",
     "FUNCTIONS_EXTENSION_VERSION",
@@ -99,6 +100,14 @@ def test_settings_when_deployed_then_what_flex_forbids_is_absent(snapshot: Snaps
     assert "appSettings" not in site.get("siteConfig", {})
 
 
+def test_settings_when_deployed_then_none_says_that_sign_in_is_on(snapshot: Snapshot) -> None:
+    """What is set by hand would win over the platform's own word, by which a key is asked for or not.
+
+    https://github.com/Azure/azure-functions-host/issues/10687
+    """
+    assert "website_auth_enabled" not in str(snapshot.of(SITE) + snapshot.of(f"{SITE}/config")).casefold()
+
+
 def test_settings_when_deployed_then_each_is_a_text(snapshot: Snapshot) -> None:
     """The platform takes no others."""
     assert all(isinstance(value, str) for value in snapshot.settings.values())
@@ -111,7 +120,7 @@ def test_settings_when_deployed_then_the_app_starts_with_them(snapshot: Snapshot
     assert settings.bus.namespace == "sb-some.servicebus.windows.net"
     assert settings.bus.connection is None
     assert settings.ledger.account == "https://stsome.table.core.windows.net"
-    assert settings.graph_url == "https://graph.microsoft.com"
+    assert settings.graph_url in {"https://graph.microsoft.com", "https://graph.microsoft.us"}
 
 
 def test_settings_when_deployed_then_every_connection_names_the_identity(snapshot: Snapshot) -> None:
@@ -130,6 +139,15 @@ def test_policy_when_deployed_then_it_is_as_written_with_what_the_operator_is_as
     assert (default.never.groups, observe.never.groups) == ((), (GROUP_ID,))
     shipped = json.loads((ROOT / "infra" / "policy.json").read_text())
     in_force = json.loads(snapshots.of("default").settings["MFA_RESET_POLICY"])
+    in_force["never"]["users"].remove(BREAK_GLASS)
+    assert in_force == shipped
+
+
+@pytest.mark.parametrize("name", ["narrow-policy", "portal-narrow"])
+def test_policy_when_the_narrow_one_is_chosen_then_it_is_the_file(snapshots: Snapshots, name: str) -> None:
+    """Of the two that come along; a policy of the operator's own wins over both (below)."""
+    shipped = json.loads((INFRA / "policy.narrow.json").read_text())
+    in_force = json.loads(snapshots.of(name).settings["MFA_RESET_POLICY"])
     in_force["never"]["users"].remove(BREAK_GLASS)
     assert in_force == shipped
 
@@ -219,14 +237,25 @@ def test_app_when_deployed_then_plan_runtime_and_memory_are_flexs(snapshot: Snap
     assert 1 <= scale["maximumInstanceCount"] <= 1000
 
 
+def test_instances_when_described_then_they_are_those_of_a_group_of_functions(bicep: Bicep) -> None:
+    """The platform counts on-demand instances for each group by itself, not for the app.
+
+    https://github.com/Azure/azure-rest-api-specs/issues/45083
+    """
+    for entry in ("main", "azuredeploy"):
+        declared = bicep.compile(INFRA / f"{entry}.bicep").template["parameters"]["maximumInstanceCount"]
+        assert "on-demand instances each group of functions" in declared["metadata"]["description"]
+
+
 def test_app_when_memory_and_instances_are_chosen_then_they_arrive(snapshots: Snapshots) -> None:
     """And the defaults are other ones."""
     small, default = (
         snapshots.of(name).one(SITE)["properties"]["functionAppConfig"]["scaleAndConcurrency"]
         for name in ("small", "default")
     )
-    assert small == {"instanceMemoryMB": 512, "maximumInstanceCount": 1}
-    assert small != default
+    calls = {"triggers": {"http": {"perInstanceConcurrency": 16}}}
+    assert small == {"instanceMemoryMB": 512, "maximumInstanceCount": 1, **calls}
+    assert default == {"instanceMemoryMB": 2048, "maximumInstanceCount": 40, **calls}
 
 
 def test_app_when_deployed_then_its_package_lies_where_its_identity_may_read_it(snapshot: Snapshot) -> None:
@@ -266,15 +295,42 @@ def test_site_when_deployed_then_its_settings_come_before_sign_in(bicep: Bicep) 
 
 def test_storage_when_deployed_then_there_are_no_keys_no_users_and_nothing_is_public(snapshot: Snapshot) -> None:
     """Nor is it reached from another tenant, or without TLS 1.2."""
-    account = snapshot.one("Microsoft.Storage/storageAccounts")
-    assert (account["kind"], account["sku"]) == ("StorageV2", {"name": "Standard_ZRS"})
-    assert account["properties"] == {
-        "accessTier": "Hot",
-        "allowBlobPublicAccess": False,
-        "allowCrossTenantReplication": False,
-        "allowSharedKeyAccess": False,
-        "defaultToOAuthAuthentication": True,
-        "minimumTlsVersion": "TLS1_2",
-        "supportsHttpsTrafficOnly": True,
+    for account in snapshot.of(STORAGE):
+        assert (account["kind"], account["sku"]) == ("StorageV2", {"name": "Standard_ZRS"})
+        assert account["properties"] == {
+            "accessTier": "Hot",
+            "allowBlobPublicAccess": False,
+            "allowCrossTenantReplication": False,
+            "allowSharedKeyAccess": False,
+            "defaultToOAuthAuthentication": True,
+            "minimumTlsVersion": "TLS1_2",
+            "supportsHttpsTrafficOnly": True,
+        }
+    assert "properties" not in snapshot.one(f"{STORAGE}/blobServices/containers")
+
+
+def test_storage_when_deployed_then_code_and_ledger_lie_apart(snapshot: Snapshot) -> None:
+    """Whoever may bring the code is thereby not let at the ledger: each account has one service, and one content."""
+    accounts = sorted(one["name"] for one in snapshot.of(STORAGE))
+    assert [name[:-13] for name in accounts] == ["stmfacode", "stmfaledger"]
+    code, ledger = accounts
+    parts = [one for one in snapshot.resources if one["type"].startswith(f"{STORAGE}/")]
+    assert {one["name"].partition("/")[0] for one in parts if "/blobServices" in one["type"]} == {code}
+    assert {one["name"].partition("/")[0] for one in parts if "/tableServices" in one["type"]} == {ledger}
+
+
+def test_storage_when_deployed_then_host_and_package_are_in_the_one_and_the_ledger_in_the_other(bicep: Bicep) -> None:
+    """A snapshot does not tell whose address a setting is; the template does."""
+    app = bicep.compile(INFRA / "system.bicep").template["resources"]["app"]
+    given = {name: str(value["value"]) for name, value in app["properties"]["parameters"].items() if "value" in value}
+    assert "reference('ledger')" in given["ledgerUrl"]
+    assert "reference('code')" in given["packagesUrl"]
+    assert "reference('code')" in given["hostUrls"]
+
+
+def test_storage_when_something_is_deleted_then_it_can_be_brought_back_for_14_days(snapshot: Snapshot) -> None:
+    """A blob that is overwritten too, and a container; nobody ends that sooner."""
+    assert snapshot.one(f"{STORAGE}/blobServices")["properties"] == {
+        "containerDeleteRetentionPolicy": {"days": 14, "enabled": True},
+        "deleteRetentionPolicy": {"allowPermanentDelete": False, "days": 14, "enabled": True},
     }
-    assert "properties" not in snapshot.one("Microsoft.Storage/storageAccounts/blobServices/containers")

@@ -8,12 +8,13 @@ import pytest
 
 from tests.infra.compiler import INFRA, ROOT, Bicep
 from tests.infra.expressions import PRINCIPAL
-from tests.infra.variants import Snapshots
+from tests.infra.variants import TAGS, Snapshots
 
 pytestmark = [pytest.mark.xdist_group("bicep"), pytest.mark.long]
 
 SUBSTITUTED = re.compile(r"\$\{(\w+)(?:=(.*))?\}")
 ASKED = {"mode", "neverUsers"}
+AZDS = {"environmentName": "${AZURE_ENV_NAME}", "location": "${AZURE_LOCATION}"}
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +40,68 @@ def test_parameters_when_nothing_is_set_then_they_are_the_defaults(bicep: Bicep,
     """Each by a variable of its own, which is named like the parameter."""
     declared = bicep.compile(INFRA / "main.bicep").template["parameters"]
     for name, value in written.items():
-        if isinstance(value, list):
-            assert value == declared[name]["defaultValue"]
+        if name in AZDS:
+            assert value == AZDS[name]
+            continue
+        default = declared[name]["defaultValue"]
+        if isinstance(value, dict):  # a brace would end the expression
+            assert value == default
             continue
         found = SUBSTITUTED.fullmatch(value)
         assert found
-        if name in {"environmentName", "location"}:
-            assert found[0] in {"${AZURE_ENV_NAME}", "${AZURE_LOCATION}"}
-            continue
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
         assert found[1] == f"MFA_RESET_{words}"
-        default = declared[name]["defaultValue"]
-        assert found[2] == (default if isinstance(default, str) else json.dumps(default))
+        assert (found[2] or "") == (default if isinstance(default, str) else json.dumps(default))
+
+
+def test_mode_when_azd_or_the_portal_asks_for_it_then_observe_comes_first(bicep: Bicep) -> None:
+    """Both begin with the first allowed value, which Enter takes; and it has no default, so both ask."""
+    for entry in ("main", "azuredeploy"):
+        mode = bicep.compile(INFRA / f"{entry}.bicep").template["parameters"]["mode"]
+        assert mode["allowedValues"] == ["observe", "enforce"]
+        assert mode["metadata"]["azd"] == {"default": "observe"}
+        assert "defaultValue" not in mode
+
+
+def test_parameters_when_they_have_a_default_then_it_names_no_variable(bicep: Bicep) -> None:
+    """A default may name other parameters only, and the compiler itself puts what is loaded into a variable."""
+    for entry in ("main", "azuredeploy"):
+        declared = bicep.compile(INFRA / f"{entry}.bicep").template["parameters"]
+        assert not [name for name, given in declared.items() if "variables(" in str(given.get("defaultValue"))]
+
+
+TAGGABLE = {
+    "Microsoft.Insights/components",
+    "Microsoft.KeyVault/vaults",
+    "Microsoft.ManagedIdentity/userAssignedIdentities",
+    "Microsoft.OperationalInsights/workspaces",
+    "Microsoft.Resources/resourceGroups",
+    "Microsoft.ServiceBus/namespaces",
+    "Microsoft.Storage/storageAccounts",
+    "Microsoft.Web/serverfarms",
+    "Microsoft.Web/sites",
+}
+
+
+@pytest.mark.parametrize("name", ["named", "portal-tagged"])
+def test_tags_when_the_operator_gives_some_then_every_resource_has_them(snapshots: Snapshots, name: str) -> None:
+    """Beside those that azd looks for, which they cannot replace."""
+    snapshot = snapshots.of(name)
+    tagged = [one for one in snapshot.resources if one["type"] in TAGGABLE]
+    assert {one["type"] for one in tagged} >= TAGGABLE - {"Microsoft.Resources/resourceGroups"}
+    for one in tagged:
+        assert TAGS.items() <= one["tags"].items(), one["type"]
+        assert one["tags"].get("azd-env-name") != "mine"
+
+
+def test_group_when_the_operator_names_it_then_all_lies_in_it(snapshots: Snapshots) -> None:
+    """Else it is named after the installation."""
+    for name, group in (("default", "rg-trial"), ("named", "rg-of-security")):
+        snapshot = snapshots.of(name)
+        assert snapshot.one("Microsoft.Resources/resourceGroups")["name"] == group
+        assert snapshot.outputs["AZURE_RESOURCE_GROUP"] == group
+        ids = [one["id"] for one in snapshot.resources if not one["type"].startswith("Microsoft.Graph/")]
+        assert all(f"/resourceGroups/{group}" in id_ for id_ in ids)
 
 
 def test_tags_when_deployed_then_azd_finds_group_and_service(snapshots: Snapshots) -> None:

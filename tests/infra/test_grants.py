@@ -71,6 +71,15 @@ def test_grants_when_deployed_then_they_are_the_roles_that_the_output_names(snap
         assert named.keys() == {*judged.missing, *judged.advised}
 
 
+def test_grants_when_the_cloud_is_another_then_none_is_made_by_an_id_that_is_not_its(
+    bicep: Bicep, tmp_path: Path
+) -> None:
+    """Ids differ there; whoever deploys is told what to do instead, and nothing is deployed."""
+    variant = Variant({"graphUrl": "https://microsoftgraph.chinacloudapi.cn"})
+    with pytest.raises(BicepError, match="grantGraphPermissions=false, and grant them by name"):
+        Snapshots(bicep, tmp_path).make("china", variant)
+
+
 @pytest.mark.parametrize("name", [name for name, variant in VARIANTS.items() if variant.entry != "main"])
 def test_grants_when_deployed_from_the_portal_then_there_are_none(snapshots: Snapshots, name: str) -> None:
     """That template cannot hold any."""

@@ -56,6 +56,7 @@ POLICIES: dict[str, Document] = {
     "instead": with_profile("all", instead=["disableAccount", "confirmCompromised"]),
     "never": with_profile("reregister") | {"never": {"users": [READER, BREAK_GLASS], "groups": [GROUP_ID]}},
     "everything": with_profile("all", *map(_with_argument, StepName)),
+    "narrow": json.loads((INFRA / "policy.narrow.json").read_text()),
     "least": {
         "profiles": {"only": {"methods": ["phone"], "registrationWindow": "accepted"}},
         "defaultProfiles": {"request": "only", "alert": "only"},
@@ -64,6 +65,7 @@ POLICIES: dict[str, Document] = {
     **{f"type-{type_}": with_profile([type_.value]) for type_ in MethodType},
     **{f"step-{step}": with_profile("none", _with_argument(step)) for step in StepName},
 }
+TAGS = {"costCentre": "17"}
 READERS = [{"id": READER, "type": "Group"}]
 VARIANTS: dict[str, Variant] = {
     "default": Variant(),
@@ -73,7 +75,14 @@ VARIANTS: dict[str, Variant] = {
     "observe": Variant({"mode": "observe", "neverGroups": [GROUP_ID]}),
     "small": Variant({"instanceMemoryMB": 512, "maximumInstanceCount": 1}),
     "readers": Variant({"passReaders": READERS}, POLICIES["everything"]),
+    "named": Variant(
+        {"resourceGroupName": "rg-of-security", "tags": {**TAGS, "azd-env-name": "mine"}}, POLICIES["everything"]
+    ),
+    "narrow-policy": Variant({"policyName": "narrow"}),
+    "national": Variant({"graphUrl": "https://graph.microsoft.us", "grantGraphPermissions": False}),
     "portal": Variant(entry=ENTRY_OF_PORTAL),
+    "portal-narrow": Variant({"policyName": "narrow"}, entry=ENTRY_OF_PORTAL),
+    "portal-tagged": Variant({"tags": TAGS}, POLICIES["everything"], ENTRY_OF_PORTAL),
     "portal-application": Variant(
         {"callerApplicationId": APPLICATION, "passReaders": READERS}, POLICIES["everything"], ENTRY_OF_PORTAL
     ),
@@ -178,6 +187,6 @@ def _write(value: object) -> str:
         case list():
             return f"[{', '.join(map(_write, value))}]"
         case dict():
-            return f"{{ {', '.join(f'{name}: {_write(part)}' for name, part in value.items())} }}"
+            return f"{{ {', '.join(f'{_write(name)}: {_write(part)}' for name, part in value.items())} }}"
         case _:
             return json.dumps(value)
