@@ -1,8 +1,12 @@
-"""What Azure makes of the expressions that a snapshot leaves open, with plausible values for what only it knows."""
+"""What Azure makes of the expressions that a snapshot leaves open, with plausible values for what only it knows.
 
+The expressions of the portal's forms are written in the same way, with functions of their own.
+"""
+
+import json
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
@@ -34,17 +38,40 @@ _TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|(\d+)|([A-Za-z_]\w*)|([()\[\],.]))"
 _NAMESPACE_OF_GUID = uuid.UUID("11fb06fb-712d-4ddd-98c7-e71bbd588830")  # what guid() makes its ids in
 
 
-def resolve(value: object) -> Any:  # noqa: ANN401 - JSON in, JSON out
-    """Return a snapshot's value with every expression worked out; ValueError names one that is not understood."""
+def resolve(value: object, functions: "Functions | None" = None) -> Any:  # noqa: ANN401 - JSON in, JSON out
+    """Return a value with every expression worked out, by default as a template's; ValueError names one not understood.
+
+    `functions` are those of another language of expressions.
+    """
     match value:
         case dict():
-            return {resolve(name): resolve(part) for name, part in value.items()}
+            return {resolve(name, functions): resolve(part, functions) for name, part in value.items()}
         case list():
-            return [resolve(part) for part in value]
+            return [resolve(part, functions) for part in value]
         case str() if value.startswith("[") and not value.startswith("[[") and value.endswith("]"):
-            return _Expression(value[1:-1]).resolve()
+            return _Expression(value[1:-1], _FUNCTIONS if functions is None else functions).resolve()
         case _:
             return value
+
+
+def functions_of_a_form(basics: dict[str, Any], steps: dict[str, dict[str, Any]], location: str) -> "Functions":
+    """Return the functions of a form of the portal in which somebody has given these values.
+
+    https://learn.microsoft.com/azure/azure-resource-manager/managed-applications/create-uidefinition-functions
+    """
+    return {
+        "basics": basics.__getitem__,
+        "coalesce": _FUNCTIONS["coalesce"],
+        "empty": _FUNCTIONS["empty"],
+        "equals": lambda one, other: one == other,
+        "if": _FUNCTIONS["if"],
+        "int": int,
+        "location": lambda: location,
+        "parse": json.loads,
+        "replace": str.replace,
+        "split": str.split,
+        "steps": steps.__getitem__,
+    }
 
 
 def make_guid(*parts: str) -> str:
@@ -71,7 +98,9 @@ def _string(value: object) -> str:
     return str(value)  # of a truth value Azure makes True or False, as Python does
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+type Functions = Mapping[str, Callable[..., Any]]
+
+_FUNCTIONS: Functions = {
     "coalesce": lambda *values: next((value for value in values if value is not None), None),
     "uri": urljoin,
     "empty": lambda value: not value,
@@ -96,8 +125,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 class _Expression:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, functions: Functions) -> None:
         self.text = text
+        self.functions = functions
         self.at = 0
 
     def resolve(self) -> Any:  # noqa: ANN401 - whatever the expression is
@@ -124,8 +154,8 @@ class _Expression:
             value = token[1].replace("''", "'")
         elif token[2]:
             value = int(token[2])
-        elif token[3] in _FUNCTIONS:
-            value = _FUNCTIONS[token[3]](*self._arguments())
+        elif token[3] in self.functions:
+            value = self.functions[token[3]](*self._arguments())
         else:
             raise ValueError(f"unknown function {token[0]!r}: {self.text}")
         return self._within(value)

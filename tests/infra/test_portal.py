@@ -1,8 +1,10 @@
 """The template that the portal reads."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -64,6 +66,13 @@ def test_group_when_its_owner_deploys_then_each_deployment_within_is_the_groups(
         assert one["properties"]["template"]["$schema"] == template["$schema"]
 
 
-def test_button_when_pressed_then_it_leads_to_the_template() -> None:
-    """By the file's name in this repository."""
-    assert "infra%2Fazuredeploy.json" in (ROOT / "README.md").read_text()
+def test_button_when_pressed_then_it_leads_to_the_template_and_its_form() -> None:
+    """By the files' names in this repository; the portal shows the form instead of a bare list of parameters."""
+    (link,) = re.findall(r"\(https://portal\.azure\.com/#create/([^)]+)\)", (ROOT / "README.md").read_text())
+    kind, *parts = link.split("/")
+    assert kind == "Microsoft.Template"
+    assert parts[::2] == ["uri", "createUIDefinitionUri"]
+    root = "https://raw.githubusercontent.com/<owner>/mfa-reset/main/"
+    files = [unquote(part).removeprefix(root) for part in parts[1::2]]
+    assert files == ["infra/azuredeploy.json", "infra/createUiDefinition.json"]
+    assert all((ROOT / file).is_file() for file in files)
