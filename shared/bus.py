@@ -37,12 +37,19 @@ class ServiceBus:
     """
 
     def __init__(
-        self, connect: "Callable[[], ServiceBusClient]", request_queue: str, rejected_queue: str, outcome_topic: str
+        self,
+        connect: "Callable[[], ServiceBusClient]",
+        request_queue: str,
+        rejected_queue: str,
+        outcome_topic: str,
+        *,
+        send_seconds: float = SEND_SECONDS,
     ) -> None:
         self._connect = connect
         self._request_queue = request_queue
         self._rejected_queue = rejected_queue
         self._outcome_topic = outcome_topic
+        self._send_seconds = send_seconds
         self._client: ServiceBusClient | None = None
         self._links: dict[tuple[str | None, str | None], _Link] = {}
 
@@ -111,34 +118,37 @@ class ServiceBus:
 
     @asynccontextmanager
     async def _sender(self, *, queue: str | None = None, topic: str | None = None) -> "AsyncIterator[ServiceBusSender]":
-        """Lend the link to an entity to one sender at a time; every failure is one fate: the message was not taken.
+        """Lend the link to an entity to one sender at a time; raise BusUnavailableError unless it is known to be taken.
 
-        Two sends at once on one link make the SDK number its deliveries wrongly. A link that failed is not used again.
+        Two sends at once on one link make the SDK number its deliveries wrongly. A link whose send failed, timed out
+        or was cancelled is closed and never lent again: the SDK still waits on it for the answer that nobody awaits.
         """
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - 0.3 s that a cold start need not spend
 
         link = self._links.setdefault((queue, topic), _Link())
+        lent: ServiceBusSender | None = None
         try:
-            async with asyncio.timeout(SEND_SECONDS), link.turn:
-                link.sender = link.sender or self._open(queue, topic)
-                yield link.sender
+            async with asyncio.timeout(self._send_seconds), link.turn:
+                lent, link.sender = link.sender or self._open(queue, topic), None
+                yield lent
+                link.sender, lent = lent, None
         except (AzureError, OSError, TimeoutError, ValueError) as error:
-            if self._links.get((queue, topic)) is link:
-                del self._links[queue, topic]
-            await self._give_up(link)
             raise BusUnavailableError(f"Service Bus did not take the message: {type(error).__name__}") from None
-
-    async def _give_up(self, link: "_Link") -> None:
-        from azure.core.exceptions import AzureError  # noqa: PLC0415 - as above
-
-        with suppress(AzureError, OSError, TimeoutError):  # it is broken already
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if link.sender:
-                    await link.sender.close()
+        finally:
+            if lent:
+                await _give_up(lent)
 
     def _open(self, queue: str | None, topic: str | None) -> "ServiceBusSender":
         self._client = self._client or self._connect()
         return self._client.get_queue_sender(queue) if queue else self._client.get_topic_sender(topic or "")
+
+
+async def _give_up(sender: "ServiceBusSender") -> None:
+    from azure.core.exceptions import AzureError  # noqa: PLC0415 - as above
+
+    with suppress(AzureError, OSError, TimeoutError):  # it is broken already
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await sender.close()
 
 
 def _resume(key: RequestKey, at: datetime) -> "ServiceBusMessage":

@@ -6,7 +6,8 @@ Read in this order: ``bus`` (what a test holds), ``queue`` and ``topic`` (what a
 It does: queues; topics with subscriptions, each with a true filter; dead-letter queues; send, batches, schedule and
 cancel, peek, peek-lock with renewal and expiry, receive and delete, complete, abandon, defer, dead-letter, time to
 live, duplicate detection, the 256 KB limit; outages, broken connections, ended locks, and faults to order: sends,
-schedules and settlements that are refused (throttled, say), lost before or after their effect, or answered late.
+schedules and settlements that are refused (throttled, say), lost before or after their effect, answered late or
+never.
 
 It is not faithful in this:
 
@@ -22,6 +23,7 @@ It is not faithful in this:
   failover may lose a lock or show a message again.
 - A refused settlement leaves the message locked by the same client. A fault strikes a whole request: of the messages
   in one batch all are taken or none.
+- Where an operation is never answered, the link stays as it is and its credit is not given back.
 - Nothing is throttled by itself: `server-busy` comes to order only, and for sends, schedules and settlements only.
 - Nothing was compared with a live namespace: what it does comes from Microsoft's documentation and client sources.
   Guesses among it: dead-lettering a dead letter, and sending to a subscription, are ``amqp:not-allowed``.

@@ -7,11 +7,11 @@ import socket
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from threading import RLock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from sandbox.bus.broker import Broker
 from sandbox.bus.entities import Entities, Namespace
-from sandbox.bus.faults import SENDING, SERVER_BUSY, SETTLING, DelayAnswer, LoseAnswer, LoseRequest, Refuse
+from sandbox.bus.faults import SENDING, SERVER_BUSY, SETTLING, DelayAnswer, KeepSilent, LoseAnswer, LoseRequest, Refuse
 from sandbox.bus.message import view
 from sandbox.bus.queue import Options
 from sandbox.bus.server import HOST, Server
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from sandbox.bus.faults import Fault, Operation
     from sandbox.bus.message import Message
+
+
+_LOOK_SECONDS: Final = 0.01
 
 
 def _machine_time() -> datetime:
@@ -74,6 +77,11 @@ class Bus:
         """What clients connect with; the key is not looked at. The port is known after the first start."""
         endpoint = f"Endpoint=sb://{HOST}:{self._port};SharedAccessKeyName=sandbox;SharedAccessKey=sandbox"
         return f"{endpoint};UseDevelopmentEmulator=true"
+
+    @property
+    def connections(self) -> int:
+        """The number of connections that are open now; the client opens one for each sender and receiver."""
+        return self._call(lambda: len(self._broker.peers))
 
     def start(self) -> None:
         """Serve, on the same port as before; nothing when it serves already."""
@@ -138,6 +146,10 @@ class Bus:
         """Do the next such operations, but answer each so many seconds of the machine's time later."""
         self._order(entity, DelayAnswer(seconds), times, to)
 
+    def keep_silent(self, entity: str, times: int = 1, *, done: bool, to: Collection[Operation] = SENDING) -> None:
+        """Do the next such operations, or nothing of them, and never answer, over connections that stay open."""
+        self._order(entity, KeepSilent(done), times, to)
+
     def end_locks(self, entity: str) -> None:
         """End all locks of a queue, subscription or dead-letter queue now, as their time would: a delivery each."""
         self._call(lambda: self._broker.namespace.find_source(entity).end_locks())
@@ -145,6 +157,15 @@ class Bus:
     def drop_connections(self) -> None:
         """Break every connection that is open now; new ones are served."""
         self._call(self._broker.drop_connections)
+
+    async def wait_for_faults(self, entity: str) -> None:
+        """Wait until every fault that was ordered for an entity has struck, its effect included."""
+
+        def waiting() -> int:
+            return self._broker.faults.count(self._broker.namespace.find(entity).path)
+
+        while self._call(waiting):  # noqa: ASYNC110 - another thread's doing
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def clear_faults(self) -> None:
         """Forget the ordered faults that have not struck yet."""

@@ -49,7 +49,14 @@ class DelayAnswer:
     seconds: float
 
 
-type Fault = Refuse | LoseRequest | LoseAnswer | DelayAnswer
+@dataclass(frozen=True, slots=True)
+class KeepSilent:
+    """It is done, or nothing is; either way no answer ever comes, over a connection that stays open."""
+
+    done: bool
+
+
+type Fault = Refuse | LoseRequest | LoseAnswer | DelayAnswer | KeepSilent
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,10 @@ class Faults:
     def add(self, path: str, fault: Fault, times: int, operations: Collection[Operation] = SENDING) -> None:
         """Let a fault strike the next ``times`` such operations on an entity, after those that wait already."""
         self._waiting[path.casefold()].extend([_Order(fault, frozenset(operations))] * times)
+
+    def count(self, path: str) -> int:
+        """Count those that wait for an entity."""
+        return len(self._waiting[path.casefold()])
 
     def clear(self) -> None:
         """Forget every fault that still waits."""

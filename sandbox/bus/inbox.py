@@ -9,7 +9,7 @@ from proton import Delivery
 from sandbox.bus.codec import MalformedError
 from sandbox.bus.condition import build_condition
 from sandbox.bus.envelope import Envelope, parse_batch, parse_envelope
-from sandbox.bus.faults import DelayAnswer, LoseAnswer, LoseRequest, Operation, Refuse
+from sandbox.bus.faults import DelayAnswer, KeepSilent, LoseAnswer, LoseRequest, Operation, Refuse
 from sandbox.bus.frames import BATCH_FORMAT
 
 if TYPE_CHECKING:
@@ -48,11 +48,17 @@ class EntityInbox:
                 reject(delivery, condition, "refused to order")
             case LoseRequest():
                 self._peer.drop()
+            case KeepSilent(done=False):
+                pass
             case _:
                 self._take(delivery, payload, message_format, fault)
 
     def _take(
-        self, delivery: Delivery, payload: bytes, message_format: int, fault: LoseAnswer | DelayAnswer | None
+        self,
+        delivery: Delivery,
+        payload: bytes,
+        message_format: int,
+        fault: LoseAnswer | DelayAnswer | KeepSilent | None,
     ) -> None:
         try:
             envelopes = _open(payload, message_format)
@@ -69,6 +75,8 @@ class EntityInbox:
                 self._peer.drop()
             case DelayAnswer(seconds):
                 self._peer.call_later(seconds, lambda: accept(delivery))
+            case KeepSilent():
+                pass
             case None:
                 accept(delivery)
 

@@ -9,7 +9,7 @@ from proton import Condition, Delivery, Link
 
 from sandbox.bus.condition import build_condition
 from sandbox.bus.delivery import encode_delivery
-from sandbox.bus.faults import DelayAnswer, LoseAnswer, LoseRequest, Operation, Refuse
+from sandbox.bus.faults import DelayAnswer, KeepSilent, LoseAnswer, LoseRequest, Operation, Refuse
 from sandbox.bus.queue import LockLostError, NotAllowedError
 from sandbox.bus.settlement import Abandon, Complete, DeadLetter, Defer, Release, Settlement
 
@@ -81,6 +81,9 @@ class EntityOutbox:
             case DelayAnswer(seconds):
                 problem = self._apply(token, settlement)
                 self._peer.call_later(seconds, lambda: _answer(delivery, problem))
+            case KeepSilent(done):
+                if done:
+                    self._apply(token, settlement)
             case None:
                 _answer(delivery, self._apply(token, settlement))
 

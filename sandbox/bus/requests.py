@@ -9,7 +9,7 @@ from proton import int32, symbol
 
 from sandbox.bus.codec import MalformedError
 from sandbox.bus.envelope import build_message, parse_envelope
-from sandbox.bus.faults import DelayAnswer, Fault, LoseAnswer, LoseRequest, Operation, Refuse
+from sandbox.bus.faults import DelayAnswer, Fault, KeepSilent, LoseAnswer, LoseRequest, Operation, Refuse
 from sandbox.bus.inbox import accept, reject
 from sandbox.bus.management import SCHEDULE, UPDATE_DISPOSITION, Answer, ManagementOperations
 
@@ -86,12 +86,16 @@ class ManagementInbox:
         if isinstance(fault, LoseRequest):
             self._peer.drop()
             return
+        if fault == KeepSilent(done=False):
+            return
         answer = encode_answer(request, self._answer(request, fault))
         match fault:
             case LoseAnswer():
                 self._peer.drop()
             case DelayAnswer(seconds):
                 self._peer.call_later(seconds, lambda: self._reply(answer))
+            case KeepSilent():
+                pass
             case _:
                 self._reply(answer)
 

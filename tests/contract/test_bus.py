@@ -5,15 +5,24 @@ import gc
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError
 
-from shared.bus import MAX_COPY_BYTES, MAX_REASON_CHARACTERS, MESSAGES_AT_ONCE, TIME_TO_LIVE, ServiceBus
+from shared.bus import (
+    CLOSE_SECONDS,
+    MAX_COPY_BYTES,
+    MAX_REASON_CHARACTERS,
+    MESSAGES_AT_ONCE,
+    SEND_SECONDS,
+    TIME_TO_LIVE,
+    ServiceBus,
+)
 from shared.documents import outcome_document
 from shared.errors import BusUnavailableError
 from shared.model import RequestKey
@@ -21,12 +30,14 @@ from shared.ports import Bus, RejectedCopy
 from shared.vocabulary import QUEUE, RequestId, Status
 from tests.builders import an_outcome
 from tests.contract.bus_brokers import (
+    AUDIT,
     DELIVERIES,
     NAMES,
     OUTCOMES,
     REJECTED,
     REQUESTS,
     Broker,
+    SandboxBroker,
     body_of,
     connect,
     open_broker,
@@ -37,6 +48,8 @@ from tests.contract.bus_brokers import (
 KEY = RequestKey(QUEUE, RequestId("INC-3177"))
 LOCK_SECONDS = 2
 FIRST_DELIVERY = 0
+AUDITED = f"Subscriptions/{AUDIT}"
+SEND_SECONDS_HERE = 6.0
 # azure-servicebus leaves the socket of a connection that broke to the garbage collector, which warns of it.
 breaks_connections = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -64,9 +77,9 @@ async def bus(broker: Broker) -> AsyncIterator[ServiceBus]:
     gc.collect()  # see breaks_connections: what a test left behind is its own, not the next one's
 
 
-def bus_on(broker: Broker, rejected_queue: str = REJECTED) -> ServiceBus:
+def bus_on(broker: Broker, rejected_queue: str = REJECTED, send_seconds: float = SEND_SECONDS) -> ServiceBus:
     """Make the product's bus on a broker."""
-    return ServiceBus(lambda: connect(broker), REQUESTS, rejected_queue, OUTCOMES)
+    return ServiceBus(lambda: connect(broker), REQUESTS, rejected_queue, OUTCOMES, send_seconds=send_seconds)
 
 
 def a_copy(body: bytes = b"{", reason: str = "invalid", text: str = "No JSON.") -> RejectedCopy:
@@ -227,6 +240,69 @@ async def test_send_when_broker_restarted_meanwhile_then_taken(broker: Broker, b
     await bus.publish(an_outcome(Status.REFUSED))
     messages = await read(broker, OUTCOMES, 2, seconds=2)
     assert [message.subject for message in messages][-1] == "refused"
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_send_when_broker_never_answers_then_unavailable_in_time_and_the_next_is_taken(*, done: bool) -> None:
+    """Taken or not, each way of sending ends by itself, as not taken; the next call goes over another link."""
+    with open_sandbox() as broker:
+        bus = bus_on(broker, send_seconds=SEND_SECONDS_HERE)
+        for entity in (OUTCOMES, REQUESTS, REJECTED):
+            broker.keep_silent(entity, times=9, done=done)
+        failures = await within_time(bus.publish(an_outcome()), bus.schedule_resume(KEY, now()), bus.reject(a_copy()))
+        assert [type(failure) for failure in failures] == [BusUnavailableError] * 3
+        assert (lengths(broker), broker.connections) == ([1 if done else 0] * 3, 0)
+        broker.clear_faults()
+        after = await within_time(bus.publish(an_outcome()), bus.schedule_resume(KEY, now()), bus.reject(a_copy()))
+        assert after == [None] * 3
+        assert lengths(broker) == [2 if done else 1] * 3
+        await bus.close()
+
+
+async def within_time(*sends: Coroutine[Any, Any, None]) -> list[BaseException | None]:
+    """Send at once; return what each raised. Fail when that takes longer than a send and a close may."""
+    async with asyncio.timeout(SEND_SECONDS_HERE + CLOSE_SECONDS + 1):
+        return await asyncio.gather(*sends, return_exceptions=True)
+
+
+async def test_send_when_cancelled_then_its_link_is_closed_and_the_next_goes_over_another() -> None:
+    """Whoever is at its deadline leaves no link behind on which the client still waits for an answer."""
+    with open_sandbox() as broker:
+        bus = bus_on(broker)
+        await bus.publish(an_outcome())
+        broker.keep_silent(OUTCOMES, done=False)
+        sending = asyncio.create_task(bus.publish(an_outcome(request_id=RequestId("cancelled"))))
+        await asyncio.wait_for(broker.wait_for_faults(OUTCOMES), SEND_SECONDS)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert broker.connections == 0
+        await bus.publish(an_outcome(request_id=RequestId("next")))
+        told = [json.loads(message.body)["requestId"] for message in broker.peek(f"{OUTCOMES}/{AUDITED}")]
+        assert told == [an_outcome().request_id, "next"]
+        await bus.close()
+
+
+async def test_send_when_it_waited_for_a_link_that_failed_then_taken_over_another() -> None:
+    """What one send met is not the fate of the next in turn."""
+    with open_sandbox() as broker:
+        bus = bus_on(broker)
+        await bus.publish(an_outcome())
+        broker.refuse_sends(OUTCOMES, "amqp:not-allowed")
+        ends = await asyncio.gather(bus.publish(an_outcome()), bus.publish(an_outcome()), return_exceptions=True)
+        assert [type(end) for end in ends] == [BusUnavailableError, type(None)]
+        assert lengths(broker)[0] == 2
+        await bus.close()
+
+
+def open_sandbox() -> SandboxBroker:
+    """Make the broker that faults can be ordered from."""
+    return SandboxBroker((REQUESTS, REJECTED), {OUTCOMES: (AUDIT,)})
+
+
+def lengths(broker: SandboxBroker) -> list[int]:
+    """Count the messages of each entity."""
+    return [len(broker.peek(entity)) for entity in (f"{OUTCOMES}/{AUDITED}", REQUESTS, REJECTED)]
 
 
 @breaks_connections

@@ -11,6 +11,7 @@ from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusConnectionError, ServiceBusServerBusyError
 
 from sandbox.bus import SETTLING, NotAllowedError
+from tests.sandbox.bus.conftest import LATE_SECONDS, receive
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
@@ -73,13 +74,31 @@ async def test_settlement_when_throttled_then_the_client_tries_again(line: Line)
 async def test_settlement_when_its_answer_is_late_then_the_client_waits(line: Line) -> None:
     """The message is gone at once."""
     message = await deliver(line)
-    line.bus.delay_answers(line.name, seconds=0.4, to=SETTLING)
+    line.bus.delay_answers(line.name, seconds=LATE_SECONDS, to=SETTLING)
     began = time.monotonic()
     settling = asyncio.create_task(line.receiver.complete_message(message))
-    await asyncio.sleep(0.2)
+    await line.until_faults_struck()
     assert (line.bus.peek(line.name), settling.done()) == ((), False)
     await settling
-    assert 0.4 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= LATE_SECONDS
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_settlement_when_never_answered_then_done_or_not_and_the_client_waits(
+    line: Line, opened: Opened, *, done: bool
+) -> None:
+    """Done, the message is gone; else its lock holds until its end, and whoever waits is not told of either."""
+    (leaving,) = await opened.open(line.client.get_queue_receiver(line.name))
+    await line.sender.send_messages(ServiceBusMessage("x"))
+    (message,) = await receive(leaving)
+    line.bus.keep_silent(line.name, done=done, to=SETTLING)
+    settling = asyncio.create_task(leaving.complete_message(message))
+    await line.until_faults_struck()
+    await asyncio.sleep(0.3)
+    assert not settling.done()
+    settling.cancel()
+    await asyncio.gather(settling, return_exceptions=True)
+    assert [one.locked_until is not None for one in line.bus.peek(line.name)] == ([] if done else [True])
 
 
 async def test_settlement_when_the_client_leaves_before_its_late_answer_then_nothing_breaks(
@@ -88,10 +107,10 @@ async def test_settlement_when_the_client_leaves_before_its_late_answer_then_not
     """The answer goes nowhere, and the bus goes on."""
     (leaving,) = await opened.open(line.client.get_queue_receiver(line.name))
     await line.sender.send_messages(ServiceBusMessage("x"))
-    (message,) = await leaving.receive_messages(max_wait_time=5)
+    (message,) = await receive(leaving)
     line.bus.delay_answers(line.name, seconds=0.5, to=SETTLING)
     settling = asyncio.create_task(leaving.complete_message(message))
-    await asyncio.sleep(0.2)
+    await line.until_faults_struck()
     settling.cancel()
     await asyncio.gather(settling, return_exceptions=True)
     await leaving.close()
@@ -121,7 +140,7 @@ async def test_fault_when_for_settlements_then_sends_are_spared(line: Line, open
     (dead_letters,) = await opened.open(
         line.client.get_queue_receiver(line.name, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
     )
-    (dead,) = await dead_letters.receive_messages(max_wait_time=5)
+    (dead,) = await receive(dead_letters)
     await dead_letters.complete_message(dead)
     assert line.bus.peek(f"{line.name}/$DeadLetterQueue") == ()
     with pytest.raises(NotAllowedError):

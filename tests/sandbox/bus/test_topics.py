@@ -12,7 +12,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusError
 
 from sandbox.bus import Bus, NotAllowedError, UnknownEntityError
-from tests.sandbox.bus.conftest import receive
+from tests.sandbox.bus.conftest import HANGS_AFTER_SECONDS, receive
 
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusReceiver, ServiceBusSender
@@ -45,7 +45,7 @@ def test_sync_client_when_it_sends_and_receives_then_served_the_same() -> None:
     with Bus(queues=("q",)) as bus, SyncClient.from_connection_string(bus.connection_string) as client:
         with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
             sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
-            first, second = receiver.receive_messages(2, max_wait_time=5)
+            first, second = (receiver.receive_messages(1, max_wait_time=HANGS_AFTER_SECONDS)[0] for _ in range(2))
             receiver.renew_message_lock(first)
             receiver.defer_message(first)
             receiver.complete_message(second)
