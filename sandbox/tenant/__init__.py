@@ -28,8 +28,9 @@ Where Microsoft does not document what the service does, the choice is written w
   refusals only resemble Microsoft's. What is matched on must be status and code, as with the real service.
 - The tenant is one of the global cloud; of a national cloud it has the smaller set of types, by `absent_types`, and
   nothing else. Methods of an absent type that the directory holds are not shown, but may carry the default.
-- Only users are among the deleted items, one at a time by id: no listing, no restoring, no purging; memberships, roles
-  and eligibilities of a deleted user are gone. Without the cast, too, every property of a user may be selected.
+- Only users are among the deleted items, one at a time by id: no listing, no purging, no restoring but by a fault;
+  memberships, roles and eligibilities of a deleted user are gone, and do not come back with them. Without the cast,
+  too, every property of a user may be selected.
 - A group may be in a role-assignable group, which Entra does not allow; rules of dynamic groups are not evaluated.
 - Adding a member to a dynamic group is 400 as for a synced one; by Microsoft's support pages it may be 403. An
   `@odata.id` is one of this tenant's v1.0 addresses, by object id; which other forms Graph takes is not documented.

@@ -1,7 +1,9 @@
 """The sandbox's own addresses, by which another process drives the tenant; they need no token.
 
 POST /sandbox/faults       a Fault, by the names of its fields; put in force
-DELETE /sandbox/faults     every fault out of force
+DELETE /sandbox/faults     every fault out of force, and every held call goes on
+GET /sandbox/holds         the names under which calls are held
+DELETE /sandbox/holds/{name}   the calls held under a name go on
 GET /sandbox/calls         the calls to Graph, in order of arrival
 GET /sandbox/users/{id}    one user's state, by object id or user principal name; no password is in it
 GET, PATCH /sandbox/settings   the switches, by the names of their attributes
@@ -47,6 +49,15 @@ class Admin:
         self._tenant.clear_faults()
         return web.Response(status=204)
 
+    async def read_holds(self, _request: web.Request) -> web.Response:
+        """List the names under which calls are held."""
+        return web.json_response({"value": self._tenant.holds.names})
+
+    async def release(self, request: web.Request) -> web.Response:
+        """Let the calls held under a name go on."""
+        self._tenant.holds.release(request.match_info["name"])
+        return web.Response(status=204)
+
     async def read_calls(self, _request: web.Request) -> web.Response:
         """List the calls to Graph."""
         calls = [asdict(call) | {"at": call.at.isoformat()} for call in self._tenant.calls]
@@ -87,6 +98,8 @@ def add_routes(application: web.Application, tenant: "Tenant") -> None:
     admin = Admin(tenant)
     application.router.add_post("/sandbox/faults", admin.add_fault)
     application.router.add_delete("/sandbox/faults", admin.clear_faults)
+    application.router.add_get("/sandbox/holds", admin.read_holds)
+    application.router.add_delete("/sandbox/holds/{name}", admin.release)
     application.router.add_get("/sandbox/calls", admin.read_calls)
     application.router.add_get("/sandbox/users/{user}", admin.read_user)
     application.router.add_get("/sandbox/settings", admin.read_settings)

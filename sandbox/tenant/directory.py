@@ -168,7 +168,7 @@ class Directory:
         """Move a user to the deleted ones; without a time, the tenant dates it when first asked for it.
 
         The object id comes before the name, as in Entra, so that the name is free again. Memberships, roles and
-        eligibilities end for good: nothing is restored here. A second call raises KeyError, as for any unknown id.
+        eligibilities end for good. A second call raises KeyError, as for any unknown id.
         """
         user = self.users.pop(user_id)
         user.deleted_at = at
@@ -182,6 +182,14 @@ class Directory:
         self.role_eligibilities = [each for each in self.role_eligibilities if each.principal_id != user_id]
         self.group_eligibilities = [each for each in self.group_eligibilities if each.principal_id != user_id]
         self.deleted_users[user_id] = user
+        return user
+
+    def restore_user(self, user_id: str) -> User:
+        """Bring a deleted user back, with name, methods and account as they were; raise KeyError for an unknown id."""
+        user = self.deleted_users.pop(user_id)
+        user.deleted_at = None
+        user.properties["userPrincipalName"] = user.user_principal_name.removeprefix(user.id.replace("-", ""))
+        self.users[user_id] = user
         return user
 
 

@@ -1,5 +1,6 @@
-"""Faults on demand: throttling, failures, delays and cut connections, for the n-th call that matches."""
+"""Faults on demand: throttling, failures, delays, holds and cut connections, for the n-th call that matches."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Literal
 from sandbox.tenant.exchange import Answer
 
 type Sleep = Callable[[float], Awaitable[None]]
+type Interfere = Callable[["Fault"], Awaitable[None]]
 
 _DEFAULTS = {
     400: ("BadRequest", "The request is not valid."),
@@ -25,13 +27,20 @@ _DEFAULTS = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with calls that match; without `status` and `cut` a matching call is only delayed.
+    """What goes wrong with calls that match; without `status` and `cut` a matching call is only kept waiting.
 
-    `method` and `path` (a regular expression searched in the decoded path with query) say which calls match. A fault
-    without a path matches calls to Graph only; the token endpoint's path is `/msi/token`. The first `skip` matching
-    calls pass, the next `times` are hit (None: all). `when` says whether delay and `status` come before the effect,
-    which then does not take place if there is a `status`, or after it. `cut` closes the connection without an answer,
-    before or after the effect. `retry_after` is sent as `Retry-After`, as it is. `body` replaces Graph's error shape.
+    `method` and `path` (a regular expression searched in the decoded path with query) say which calls match; with
+    `changing`, of those only what may change something: not GET, and no `$batch`. A fault without a path matches calls
+    to Graph only; the token endpoint's path is `/msi/token`. The first `skip` matching calls pass, the next `times` are
+    hit (None: all). `when` says whether all of the following comes before the effect, which then does not take place if
+    there is a `status`, or after it, and after what is answered was read:
+
+    - `hold`: the call waits until that name is released, in `Holds`; then `delay_seconds` pass.
+    - `deletes` and `restores`: the object id of a user to whom that happens then, if they are there.
+    - `status`: the answer, with Graph's error shape or `body` from 400 on, with `body` or nothing below. `retry_after`
+      is sent as `Retry-After`, as it is.
+
+    `cut` closes the connection without an answer, before or after the effect.
     """
 
     method: str | None = None
@@ -46,6 +55,10 @@ class Fault:
     cut: Literal["before", "after"] | None = None
     when: Literal["before", "after"] = "before"
     body: str | None = None
+    changing: bool = False
+    hold: str | None = None
+    deletes: str | None = None
+    restores: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -56,6 +69,8 @@ class Fault:
     def matches(self, method: str, path: str) -> bool:
         """Say whether a call is one that this fault is about; the path is decoded and has the query."""
         if self.method is not None and self.method.upper() != method:
+            return False
+        if self.changing and (method == "GET" or path.endswith("/$batch")):
             return False
         if self.path is None:
             return path.startswith(("/v1.0/", "/beta/"))
@@ -112,21 +127,54 @@ class FaultList:
         return None
 
 
+class Holds:
+    """The calls that are held back, by the names that faults give them."""
+
+    def __init__(self) -> None:
+        self._released: dict[str, asyncio.Event] = {}
+        self._reached: dict[str, asyncio.Event] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names under which a call is held now."""
+        return [name for name in self._reached if self._reached[name].is_set()]
+
+    async def reached(self, name: str) -> None:
+        """Wait until a call is held under a name."""
+        await self._reached.setdefault(name, asyncio.Event()).wait()
+
+    async def wait(self, name: str) -> None:
+        """Hold a call until its name is released."""
+        self._reached.setdefault(name, asyncio.Event()).set()
+        await self._released.setdefault(name, asyncio.Event()).wait()
+
+    def release(self, name: str) -> None:
+        """Let the calls go on that are held under a name; a later one is held again."""
+        self._reached.pop(name, None)
+        if released := self._released.pop(name, None):
+            released.set()
+
+    def release_all(self) -> None:
+        """Let every call go on."""
+        for name in self.names:
+            self.release(name)
+
+
 async def answer_under(
-    fault: Fault | None, respond: Callable[[], Awaitable[Answer]], fail: Callable[[Fault], Answer], sleep: Sleep
+    fault: Fault | None, respond: Callable[[], Awaitable[Answer]], fail: Callable[[Fault], Answer], interfere: Interfere
 ) -> Answer:
     """Answer a call under a fault: `respond` makes the true answer and effect, `fail` the fault's answer."""
     if fault is None:
         return await respond()
-    if fault.when == "before" and fault.delay_seconds:
-        await sleep(fault.delay_seconds)
+    if fault.when == "before":
+        await interfere(fault)
     if fault.cut == "before":
         return Answer(0, cut=True)
     if fault.when == "before" and fault.status is not None and fault.cut is None:
         return fail(fault)
     answer = await respond()
-    if fault.when == "after" and fault.delay_seconds:
-        await sleep(fault.delay_seconds)
+    if fault.when == "after":
+        await interfere(fault)
     if fault.cut == "after":
         return Answer(0, effect=answer.effect, cut=True)
     if fault.status is None:

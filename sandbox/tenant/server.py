@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, unquote_plus, urlsplit
@@ -16,7 +17,7 @@ from sandbox.tenant.batch import Part, answer_batch, is_batch, refuse_nested
 from sandbox.tenant.confidential import secrets_of_directory, without_names
 from sandbox.tenant.directory import Directory, load_directory
 from sandbox.tenant.exchange import Answer, Call, GraphError, Question
-from sandbox.tenant.faults import Fault, FaultList, Sleep, answer_under
+from sandbox.tenant.faults import Fault, FaultList, Holds, Sleep, answer_under
 from sandbox.tenant.tokens import read_client_id
 from sandbox.tenant.world import Now, World, utc_now
 
@@ -41,6 +42,7 @@ class Tenant(World):
         self.identity_header = secrets.token_hex(16)
         self.issued_secrets |= {self.identity_header} | secrets_of_directory(self.directory)
         self.faults = FaultList()
+        self.holds = Holds()
         self._sleep = sleep
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -68,8 +70,9 @@ class Tenant(World):
         self.faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Take every fault out of force."""
+        """Take every fault out of force, and let go on what is held."""
         self.faults.clear()
+        self.holds.release_all()
 
     async def __aenter__(self) -> Self:
         application = web.Application()
@@ -117,12 +120,22 @@ class Tenant(World):
             fault,
             respond=lambda: self._respond(question, call),
             fail=lambda fault: self._fail(fault, call.client_request_id),
-            sleep=self._sleep,
+            interfere=self._interfere,
         )
         # A test may have emptied the list while the call was under way.
         if place < len(calls) and calls[place] is call:
             calls[place] = replace(call, status=answer.status, effect=answer.effect and not is_batch(question))
         return answer
+
+    async def _interfere(self, fault: Fault) -> None:
+        if fault.hold is not None:
+            await self.holds.wait(fault.hold)
+        if fault.delay_seconds:
+            await self._sleep(fault.delay_seconds)
+        if fault.deletes in self.directory.users:
+            self.directory.delete_user(fault.deletes, self.now())
+        if fault.restores in self.directory.deleted_users:
+            self.directory.restore_user(fault.restores)
 
     async def _respond(self, question: Question, call: Call) -> Answer:
         if question.path == identity.PATH:
@@ -149,6 +162,8 @@ class Tenant(World):
 
     def _fail(self, fault: Fault, client_request_id: str | None) -> Answer:
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        if fault.status is not None and fault.status < HTTPStatus.BAD_REQUEST:
+            return Answer(fault.status, fault.body, headers)
         body = graph.error_body(self, *fault.error, client_request_id) if fault.body is None else fault.body
         return Answer(fault.status or 0, body, headers)
 

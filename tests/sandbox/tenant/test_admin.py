@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from sandbox.tenant import Tenant
@@ -15,6 +17,19 @@ async def test_admin_when_fault_is_posted_then_in_force_until_deleted(graph: Cal
     assert (posted.status_code, deleted.status_code) == (204, 204)
     assert error_of(hit) == (503, "ServiceUnavailable")
     assert passed.status_code == 200
+
+
+async def test_admin_when_a_call_is_held_then_listed_until_released(graph: Caller) -> None:
+    """Another process sees that a call is held, and lets it go on."""
+    await graph.http.post("/sandbox/faults", json={"changing": True, "hold": "here"})
+    assert (await graph.http.get("/sandbox/holds")).json() == {"value": []}
+    revoking = asyncio.create_task(graph.post(f"{USER}/revokeSignInSessions"))
+    async with asyncio.timeout(30):
+        while (await graph.http.get("/sandbox/holds")).json() != {"value": ["here"]}:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+    assert (await graph.http.delete("/sandbox/holds/here")).status_code == 204
+    assert (await revoking).status_code == 200
+    assert (await graph.http.get("/sandbox/holds")).json() == {"value": []}
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from typing import Literal
 import httpx
 import pytest
 
-from sandbox.tenant import Fault, Tenant
+from sandbox.tenant import Fault, Tenant, method
 from tests.sandbox.tenant.conftest import AVERY, BLAIR, Caller, Clock, error_of
 from tests.sandbox.tenant.test_methods import address_of
 
 USER = f"/v1.0/users/{AVERY}"
+HANGS_AFTER_SECONDS = 30
 PHONE = address_of(BLAIR, "phoneMethods/b6332ec1-7057-4abe-9331-3d72feddfe41")
 
 
@@ -176,18 +177,119 @@ async def test_fault_when_caller_gives_up_then_effect_takes_place_all_the_same(t
     tenant.add_fault(Fault(method="DELETE", delay_seconds=60))
     async with httpx.AsyncClient(base_url=tenant.url, timeout=5) as http:
         deleting = asyncio.create_task(Caller(tenant, http).delete(address_of(BLAIR, "emailMethods/x")))
-        await asyncio.wait_for(entered.wait(), 5)
+        await asyncio.wait_for(entered.wait(), HANGS_AFTER_SECONDS)
         deleting.cancel()
-        await asyncio.wait([deleting], timeout=5)
+        await asyncio.wait([deleting], timeout=HANGS_AFTER_SECONDS)
         assert tenant.calls[-1].status == 0
         released.set()
-        await asyncio.wait_for(_answered(tenant), 5)
+        await asyncio.wait_for(_answered(tenant), HANGS_AFTER_SECONDS)
     assert tenant.calls[-1].status == 404
 
 
 async def _answered(tenant: Tenant) -> None:
     while tenant.calls[-1].status == 0:  # noqa: ASYNC110 - the caller bounds it
         await asyncio.sleep(0.001)
+
+
+async def test_fault_when_it_is_about_changes_then_reads_pass_uncounted(graph: Caller, tenant: Tenant) -> None:
+    """The second call that may change something, whatever is read between."""
+    tenant.add_fault(Fault(changing=True, skip=1, status=503))
+    assert await statuses(graph, 2) == [200, 200]
+    assert (await graph.delete(PHONE)).status_code == 204
+    assert (await graph.post("/v1.0/$batch", {"requests": []})).status_code != 503
+    assert await statuses(graph, 1) == [200]
+    assert (await graph.patch(USER, {"accountEnabled": False})).status_code == 503
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_fault_when_it_holds_then_effect_is_there_or_not_until_released(
+    graph: Caller, tenant: Tenant, clock: Clock, when: Literal["before", "after"]
+) -> None:
+    """The one call waits, others go on and no time passes; who comes later is held again."""
+    tenant.add_fault(Fault(changing=True, hold="here", when=when, times=2))
+    for body in ({"accountEnabled": False}, {"accountEnabled": True}):
+        patching = asyncio.create_task(graph.patch(USER, body))
+        await asyncio.wait_for(tenant.holds.reached("here"), HANGS_AFTER_SECONDS)
+        assert tenant.holds.names == ["here"]
+        enabled = tenant.directory.users[AVERY].properties["accountEnabled"]
+        assert (enabled is body["accountEnabled"]) is (when == "after")
+        assert await statuses(graph, 1) == [200]
+        assert not patching.done()
+        tenant.holds.release("here")
+        assert (await patching).status_code == 204
+        assert tenant.directory.users[AVERY].properties["accountEnabled"] is body["accountEnabled"]
+    assert (tenant.holds.names, clock.slept) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["never", "reached"])
+async def test_release_when_nothing_is_held_then_nothing_happens(tenant: Tenant, name: str) -> None:
+    """Released too early, a call is held all the same."""
+    tenant.holds.release(name)
+    tenant.clear_faults()
+    assert tenant.holds.names == []
+
+
+async def test_clear_faults_when_a_call_is_held_then_it_goes_on(graph: Caller, tenant: Tenant) -> None:
+    """Nothing waits for a release that nobody would give."""
+    tenant.add_fault(Fault(hold="here", status=503))
+    reading = asyncio.create_task(graph.get(USER))
+    await asyncio.wait_for(tenant.holds.reached("here"), HANGS_AFTER_SECONDS)
+    tenant.clear_faults()
+    assert (await reading).status_code == 503
+
+
+@pytest.mark.parametrize("hold", [None, "here"])
+async def test_listing_when_kept_waiting_after_it_was_read_then_shows_what_was_there(
+    graph: Caller, tenant: Tenant, hold: str | None
+) -> None:
+    """A method that is registered while a listing takes its time is not in it, nor what became of another."""
+    user = tenant.directory.users[BLAIR]
+    before, number = await graph.listed(BLAIR), user.methods[1].properties.get("phoneNumber")
+
+    async def register(_: float) -> None:
+        user.methods.append(method("softwareOath", "meanwhile"))
+        for each in user.methods:
+            each.properties["phoneNumber"] = "+1 2065550100"
+
+    tenant._sleep = register
+    tenant.add_fault(Fault(method="GET", path="methods$", hold=hold, delay_seconds=20, when="after"))
+    listing = asyncio.create_task(graph.get(address_of(BLAIR, "methods")))
+    if hold:
+        await asyncio.wait_for(tenant.holds.reached(hold), HANGS_AFTER_SECONDS)
+        tenant.holds.release(hold)
+    shown = (await listing).json()["value"]
+    assert [each["id"] for each in shown] == before
+    assert shown[1].get("phoneNumber") == number
+    assert "meanwhile" in await graph.listed(BLAIR)
+
+
+@pytest.mark.parametrize("body", [None, "{}"])
+async def test_fault_when_it_says_success_then_nothing_changed(graph: Caller, tenant: Tenant, body: str | None) -> None:
+    """A PATCH or DELETE answered 204, without effect: as Graph answers one, with no error in it."""
+    tenant.add_fault(Fault(changing=True, times=2, status=204 if body is None else 200, body=body))
+    for answer in (await graph.patch(USER, {"accountEnabled": False}), await graph.delete(PHONE)):
+        assert (answer.status_code, answer.text) == ((204, "") if body is None else (200, body))
+    assert not any(call.effect for call in tenant.calls)
+    assert tenant.directory.users[AVERY].properties["accountEnabled"] is True
+    assert tenant.directory.users[BLAIR].find_method("b6332ec1-7057-4abe-9331-3d72feddfe41") is not None
+
+
+async def test_fault_when_it_deletes_and_restores_then_the_user_is_away_between(graph: Caller, tenant: Tenant) -> None:
+    """At the call that is named, before its effect or after it; who comes back has their name and methods."""
+    before = (await graph.get(USER)).json()
+    methods = await graph.listed(AVERY)
+    tenant.add_fault(Fault(skip=1, deletes=AVERY))
+    tenant.add_fault(Fault(path="deletedItems", restores=AVERY, when="after"))
+    assert [*await statuses(graph, 3)] == [200, 404, 404]
+    assert (await graph.get(f"/v1.0/directory/deletedItems/{AVERY}")).json()["id"] == AVERY
+    assert (await graph.get(USER)).json() == before
+    assert await graph.listed(AVERY) == methods
+
+
+async def test_fault_when_there_is_nobody_to_delete_or_restore_then_it_passes(graph: Caller, tenant: Tenant) -> None:
+    """Twice is once."""
+    tenant.add_fault(Fault(deletes="nobody", restores="nobody"))
+    assert await statuses(graph, 1) == [200]
 
 
 def test_fault_when_path_is_no_expression_then_refused() -> None:
