@@ -179,7 +179,7 @@ class HostProcess:
                 await self._reading
         return code
 
-    async def wait_for_output(self, text: str, *, timeout_seconds: float = 10, after: int = 0) -> str:
+    async def wait_for_output(self, text: str, *, timeout_seconds: float = 30, after: int = 0) -> str:
         """Wait for a line, already logged or to come, that holds the text; HostError when the process ends first.
 
         `after` so many lines of `output` only.

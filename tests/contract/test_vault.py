@@ -28,7 +28,7 @@ NAME = "tap-INC-3177"
 VALUE = "Kq7-TAP-value"
 EXPIRES_AT = datetime(2026, 11, 24, 9, 2, 3, tzinfo=UTC)
 TAGS = {"userId": "c4bedccf-e5ff-4215-a1df-468800618a6c", "caller": "queue"}
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 THROTTLED = Refusal(429, "Throttled", {"Retry-After": "3600"})
 UNAVAILABLE = Refusal(503, "ServiceUnavailable")
 
@@ -269,8 +269,8 @@ async def test_put_when_vault_is_silent_then_ends_in_time(connect: Open, server:
     """Both tries together last no longer than the seconds given."""
     server.add_fault(Silence(), times=9)
     started_at = time.monotonic()
-    assert await fail(connect(seconds=0.6)) == "noAnswer"
-    assert 0.5 < time.monotonic() - started_at < 2
+    assert await fail(connect(seconds=3)) == "noAnswer"
+    assert 2.9 < time.monotonic() - started_at < 6
     assert len(server.calls) == 3
 
 

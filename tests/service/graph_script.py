@@ -32,7 +32,7 @@ USER: dict[str, Any] = {
     "onPremisesSecurityIdentifier": "S-1-5-21-1-2-3",
 }
 SETTLE_SECONDS = 0.2
-MEETING_SECONDS = 2
+MEETING_SECONDS = 20
 MOMENT_SECONDS = 0.02
 
 

@@ -84,7 +84,7 @@ class Scene:
         """Put messages on the queue."""
         await self._post.send(self.queue, *messages)
 
-    async def wait_until(self, holds: Callable[[], bool], seconds: float = 10) -> None:
+    async def wait_until(self, holds: Callable[[], bool], seconds: float = 60) -> None:
         """Wait for a state, within bounds."""
         for _ in range(int(seconds / 0.02)):
             if holds():

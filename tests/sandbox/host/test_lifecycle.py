@@ -119,20 +119,20 @@ async def test_kill_when_a_call_runs_then_nothing_is_finished(tmp_path: Path) ->
 @pytest.mark.parametrize("path", ["wait", "block"])
 async def test_function_timeout_when_exceeded_then_all_fail_and_the_process_ends(tmp_path: Path, path: str) -> None:
     """Also a function that blocks its loop; what runs beside it fails too."""
-    async with new_host(tmp_path, {"functionTimeout": "00:00:01"}) as host:
+    async with new_host(tmp_path, {"functionTimeout": "00:00:03"}) as host:
         first = asyncio.create_task(get(host, f"/api/{path}?seconds=30"))
         await host.wait_for_output(f"{path}ing")
         await asyncio.sleep(0.3)
         second = asyncio.create_task(get(host, "/api/wait?seconds=30"))
-        assert await host.wait_for_exit(5) == EXIT_FUNCTION_TIMEOUT
+        assert await host.wait_for_exit(30) == EXIT_FUNCTION_TIMEOUT
         assert [(await call).status_code for call in (first, second)] == [500, 500]
-        line = await host.wait_for_output("Timeout value of 00:00:01 exceeded")
+        line = await host.wait_for_output("Timeout value of 00:00:03 exceeded")
         assert f"by function 'Functions.{path}'" in line
         durations = [
             int(found[1]) for line in host.output if (found := re.search(r"\(Failed, .*Duration=(\d+)ms", line))
         ]
-        assert min(durations) < 900
-        assert max(durations) >= 1000
+        assert min(durations) < 2900
+        assert max(durations) >= 3000
 
 
 async def test_worker_when_a_function_exits_the_process_then_the_host_ends(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_worker_when_a_function_exits_the_process_then_the_host_ends(tmp_p
     async with new_host(tmp_path) as host:
         with pytest.raises(httpx.HTTPError):
             await get(host, "/api/exit")
-        assert await host.wait_for_exit(5) == EXIT_WORKER_DIED
+        assert await host.wait_for_exit(30) == EXIT_WORKER_DIED
 
 
 async def test_output_when_the_host_has_ended_then_waiting_for_more_fails(tmp_path: Path) -> None:
@@ -170,12 +170,12 @@ asyncio.run(main())
         sys.executable, "-c", parent, str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         pid = int(await process.stdout.readline())
         assert is_alive(pid)
         os.kill(process.pid, signal.SIGKILL)
         await process.wait()
-        for _ in range(100):
+        for _ in range(600):
             if not is_alive(pid):
                 return
             await asyncio.sleep(0.05)

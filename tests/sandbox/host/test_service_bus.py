@@ -110,7 +110,7 @@ async def test_message_when_the_function_raises_then_redelivered_at_once_and_dea
     dead = "q/$DeadLetterQueue"
     before = len(scene.bus.peek(dead))
     await scene.send(ServiceBusMessage("raise"))
-    await scene.wait_until(lambda: len(scene.bus.peek(dead)) > before, seconds=0.9)
+    await scene.wait_until(lambda: len(scene.bus.peek(dead)) > before, seconds=1.9)  # less than two locks
     assert [each["delivery_count"] for each in scene.deliveries("raise")] == [1, 2, 3]
     assert "ValueError: said on purpose" in await scene.host.wait_for_output("ERROR Function.take Traceback")
 
@@ -136,7 +136,7 @@ async def test_lock_when_the_function_outlasts_it_then_renewed(scene: Scene, ord
 
 async def test_calls_when_more_messages_wait_then_the_limit_holds(scene: Scene) -> None:
     """Three at a time, and no fewer."""
-    order = "wait 0.7"
+    order = "wait 2.5"
     await scene.send(*[ServiceBusMessage(order) for _ in range(4)])
     await scene.wait_until(lambda: len(scene.deliveries(order)) == 3)
     await asyncio.sleep(0.3)

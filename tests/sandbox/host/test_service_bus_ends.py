@@ -77,7 +77,7 @@ async def test_freeze_when_a_message_is_in_work_then_another_host_gets_it(bus: B
     single = {"serviceBus": {"maxConcurrentCalls": 1}}
     async with new_host(bus, tmp_path / "first", "frozen", extensions=single) as first:
         scene = Scene(bus, first, tmp_path / "first" / "seen.jsonl", post, "frozen")
-        await scene.send(ServiceBusMessage("wait 0.5"))
+        await scene.send(ServiceBusMessage("wait 2"))
         await scene.wait_until(lambda: len(scene.seen) == 1)
         await first.freeze()
         async with new_host(bus, tmp_path / "second", "frozen", extensions=single) as second:
@@ -112,7 +112,7 @@ async def test_function_timeout_when_exceeded_then_the_message_is_abandoned(tmp_
         async with Post(bus) as post, new_host(bus, tmp_path, "late", functionTimeout="00:00:01") as host:
             scene = Scene(bus, host, tmp_path / "seen.jsonl", post, "late")
             await scene.send(ServiceBusMessage("wait 30"))
-            assert await host.wait_for_exit(10) == EXIT_FUNCTION_TIMEOUT
+            assert await host.wait_for_exit(30) == EXIT_FUNCTION_TIMEOUT
         (message,) = bus.peek("late")
         assert (message.locked_until, message.delivery_count, len(scene.seen)) == (None, 1, 1)
 

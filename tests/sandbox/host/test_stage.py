@@ -40,7 +40,7 @@ async def test_stage_when_of_two_hosts_then_they_share_ledger_and_bus(stage: Sta
     assert (await ask(second, "GET", "resets/STAGE-1")).json()["status"] == "planned"
     assert (await ask(second, "POST", "resets", requestId="STAGE-2", user=CASEY)).status_code == 200
     assert {call.client_id for call in stage.tenant.calls if call.client_id} == {identity_of(0), identity_of(1)}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(stage.bus.peek(f"{OUTCOMES}/Subscriptions/{AUDIT}")) < 2:  # noqa: ASYNC110 - the topic tells nobody
             await asyncio.sleep(0.05)
 

@@ -114,7 +114,7 @@ async def tenant(clock: Clock) -> AsyncIterator[Tenant]:
 async def graph(tenant: Tenant) -> AsyncIterator[Caller]:
     """Open a connection to the tenant."""
     # A bare context: loopback is plain HTTP, and reading the certificate store would take longer than the test.
-    async with httpx.AsyncClient(base_url=tenant.url, timeout=5, verify=BARE_CONTEXT) as http:
+    async with httpx.AsyncClient(base_url=tenant.url, timeout=30, verify=BARE_CONTEXT) as http:
         yield Caller(tenant, http)
 
 

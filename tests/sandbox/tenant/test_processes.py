@@ -15,7 +15,7 @@ from sandbox.tenant import Tenant
 from tests.sandbox.tenant.conftest import AVERY, DARCY, HELP_DESK, NIGHT_SHIFT
 
 REAL_CLIENTS = "tests.sandbox.tenant.real_clients"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 @asynccontextmanager
@@ -58,7 +58,7 @@ async def test_command_when_signalled_then_stops_cleanly(number: signal.Signals)
         assert process.stdout is not None
         lines = [(await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS)).decode() for _ in range(4)]
         settings = dict(line.strip().split("=", 1) for line in lines[:3])
-        async with httpx.AsyncClient(timeout=5) as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             answer = await http.get(
                 settings["IDENTITY_ENDPOINT"],
                 params={"resource": settings["GRAPH_URL"], "api-version": "2019-08-01"},

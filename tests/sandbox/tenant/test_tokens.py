@@ -85,7 +85,7 @@ async def test_graph_when_token_is_for_another_resource_then_refused(graph: Call
 
 async def test_graph_when_token_is_another_tenants_then_refused(graph: Caller) -> None:
     """Every tenant has a key of its own."""
-    async with Tenant() as other, httpx.AsyncClient(base_url=other.url, timeout=5) as http:
+    async with Tenant() as other, httpx.AsyncClient(base_url=other.url, timeout=30) as http:
         token = await Caller(other, http).token(resource="https://graph.microsoft.com")
     assert error_of(await use(graph, token)) == (401, "InvalidAuthenticationToken")
 

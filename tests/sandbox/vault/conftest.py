@@ -90,7 +90,7 @@ async def vault(tokens: TokenAuthority, clock: Clock) -> AsyncIterator[Vault]:
 async def caller(vault: Vault, tokens: TokenAuthority, clock: Clock) -> AsyncIterator[Caller]:
     """Open a connection to the vault."""
     trust = ssl.create_default_context(cafile=vault.ca_file)
-    async with httpx.AsyncClient(base_url=vault.url, timeout=5, verify=trust, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=vault.url, timeout=30, verify=trust, trust_env=False) as http:
         yield Caller(vault, tokens, clock, http)
 
 
