@@ -93,7 +93,7 @@ class Front(Protocol):
 
 
 class Bus(Protocol):
-    """Azure Service Bus. Every method raises BusUnavailableError when the message was not taken."""
+    """Azure Service Bus. Every method raises BusUnavailableError, in time, where no answer says that it was taken."""
 
     async def schedule_resume(self, key: RequestKey, at: datetime) -> None:
         """Send `{"resume": "<key>"}` to the request queue, visible from `at`. A second call sends it again."""
