@@ -133,11 +133,10 @@ def _table(outcomes: dict[str, Outcome]) -> list[str]:
     rows = [("request", "user", "outcome", "removed", "still there", "verified", "why")]
     for request in REQUESTS_OF_THE_SHOW:
         outcome = outcomes.get(request.request_id, {})
-        name = (outcome.get("user") or {}).get("userPrincipalName") or NOTHING
         rows.append(
             (
                 f"{request.request_id} ({request.about})",
-                name.replace("@", " @").replace("#EXT#", " #EXT#"),
+                _named(outcome).replace("@", " @").replace("#EXT#", " #EXT#"),
                 outcome.get("status", "none"),
                 _summed(_types(outcome, gone=True)),
                 _summed(_types(outcome, gone=False)),
@@ -146,6 +145,11 @@ def _table(outcomes: dict[str, Outcome]) -> list[str]:
             )
         )
     return lay_out(rows)
+
+
+def _named(outcome: Outcome) -> str:
+    """Return whom the request asked for, as it named them; nothing where its body could not be read."""
+    return (outcome.get("user") or {}).get("asked") or NOTHING
 
 
 def _summed(types: list[str]) -> str:

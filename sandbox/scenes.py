@@ -106,7 +106,7 @@ REQUESTS_OF_THE_SHOW: tuple[Request, ...] = (
         "INC-9-reese",
         "a dry run",
         _ask("INC-9-reese", "reese.doyle@contoso.example", dryRun=True),
-        Expected("planned", left=("hardwareOath", "phone"), reasons=("wouldDo",)),
+        Expected("planned", left=("hardwareOath", "phone")),
     ),
     Request(
         "INC-10-darcy",

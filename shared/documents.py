@@ -2,32 +2,31 @@
 
 from datetime import UTC, datetime
 
-from shared.model import Incident, MethodLine, Outcome, Reason, ResetRequest, StepLine
+from shared.model import CoveredBy, Incident, MethodLine, Outcome, Reason, ResetRequest, StepLine
 from shared.strictjson import Json
+from shared.vocabulary import UserId
 
 CONTRACT_VERSION = 1
-LONGEST_REQUEST_ID = 100  # that a sender may name (product.md 1); a derived one may be longer
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Json]:
     """Write an outcome as the contract has it."""
-    user: dict[str, Json] | None = None
-    if outcome.user_id:
-        user = {"id": outcome.user_id, "userPrincipalName": outcome.user_principal_name}
     return {
         "version": CONTRACT_VERSION,
         "requestId": outcome.request_id,
         "caller": outcome.caller,
         "status": outcome.status.value,
         "dryRun": outcome.dry_run,
-        "user": user,
+        "user": user_document(outcome.asked, outcome.user_id, outcome.user_principal_name),
         "profile": outcome.profile,
-        "reasons": _reason_documents(outcome.reasons),
+        "reasons": reason_documents(outcome.reasons),
+        "coveredBy": _covered_by_document(outcome.covered_by),
+        "replayed": outcome.replayed,
         "methods": [_method_document(line) for line in outcome.methods],
         "steps": [_step_document(line) for line in outcome.steps],
         "verified": outcome.verified,
         "verifiedAt": time_text(outcome.verified_at),
-        "followUps": _reason_documents(outcome.follow_ups),
+        "followUps": [{"code": one.code, "text": one.text} for one in outcome.follow_ups],
         "requestedBy": outcome.requested_by,
         "source": outcome.source.value,
         "incident": _incident_document(outcome.incident),
@@ -42,8 +41,27 @@ def time_text(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
 
 
-def _reason_documents(reasons: tuple[Reason, ...]) -> list[Json]:
-    return [{"code": reason.code, "text": reason.text} for reason in reasons]
+def reason_documents(reasons: tuple[Reason, ...]) -> list[Json]:
+    """Write reasons; `method` and `step` name the line of the outcome that one is about."""
+    return [{"code": one.code, "text": one.text, "method": one.method, "step": one.step} for one in reasons]
+
+
+def user_document(
+    asked: str | None, user_id: UserId | None = None, user_principal_name: str | None = None
+) -> dict[str, Json]:
+    """Write whom a request named, and whom that is, as far as it is known."""
+    return {"asked": asked, "id": user_id, "userPrincipalName": user_principal_name}
+
+
+def _covered_by_document(by: CoveredBy | None) -> Json:
+    if by is None:
+        return None
+    return {
+        "requestId": by.request_id,
+        "caller": by.caller,
+        "status": by.status.value,
+        "verifiedAt": time_text(by.verified_at),
+    }
 
 
 def _method_document(line: MethodLine) -> Json:
@@ -68,14 +86,14 @@ def _incident_document(incident: Incident | None) -> Json:
 def request_document(request: ResetRequest) -> dict[str, Json]:
     """Write a request in its canonical form (product.md 1), so that it can be sent again: to the same fingerprint.
 
-    An id that no sender may name is left out. It is a derived one, parent, dot and the user's hash: the body makes it
-    again when it is sent with the parent as its MessageId.
+    A derived id (parent, `~` and the user's hash) is left out, for no sender may name it: the body makes it again when
+    it is sent with the parent as its MessageId.
     """
     selection = request.selection
     return {
         "version": CONTRACT_VERSION,
-        "requestId": request.request_id if len(request.request_id) <= LONGEST_REQUEST_ID else None,
-        "user": request.user.value,
+        "requestId": None if "~" in request.request_id else request.request_id,
+        "user": request.asked or request.user.value,
         "profile": request.profile,
         "reason": request.reason,
         "requestedBy": request.requested_by,

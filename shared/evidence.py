@@ -46,9 +46,14 @@ def note(
         else:  # what is listed counts: an id can be given again, as a phone's is
             evidence = evidence.with_method(replace(line, result=earlier.result, error=earlier.error))
     for type_ in not_permitted:
-        why = f"missing app role {', '.join(missing_roles(listing_needs(type_), ()))}"
-        evidence = evidence.with_method(MethodLine(type_, ALL_OF_ITS_TYPE, None, None, MethodResult.NOT_PERMITTED, why))
+        evidence = with_unlisted(evidence, type_)
     return evidence
+
+
+def with_unlisted(evidence: Evidence, type_: MethodType) -> Evidence:
+    """Say that the methods of a type could not even be listed, and which app role is missing."""
+    why = f"missing app role {', '.join(missing_roles(listing_needs(type_), ()))}"
+    return evidence.with_method(MethodLine(type_, ALL_OF_ITS_TYPE, None, None, MethodResult.NOT_PERMITTED, why))
 
 
 def still_to_do(evidence: Evidence, plan: Plan) -> tuple[PlannedRemoval, ...]:

@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.decide import Covered
-from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED, may_be_ours
+from shared.dry_run import as_planned, with_nothing_removed, with_steps_planned
+from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED, may_be_ours, with_unlisted
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
 from shared.model import (
     AcceptedRequest,
     Coverage,
+    CoveredBy,
     Evidence,
     MethodLine,
     Outcome,
@@ -16,13 +18,12 @@ from shared.model import (
     PlannedStep,
     Problem,
     Reason,
-    StepLine,
     User,
 )
 from shared.plan import line_of
 from shared.policy import Profile
 from shared.remains import NOT_VERIFIED, open_methods, open_steps
-from shared.vocabulary import AFTER_VERIFYING, MethodResult, MethodType, Removal, Status, StepName, StepResult
+from shared.vocabulary import MethodResult, MethodType, Removal, Status, StepName
 
 NOT_REACHED = "notReached"
 REGISTERED_SINCE = "registeredSinceReset"
@@ -75,25 +76,8 @@ def carried_out(
 
 
 def planned(accepted: AcceptedRequest, evidence: Evidence, plan: Plan, now: datetime) -> Outcome:
-    """Tell what would have been done: each action as a reason, in order; every method as it still is."""
-    taken = [planned.step for planned in plan.steps if not planned.skipped]
-    removals = [f"{one.removal} {one.method.type} {one.method.id}" for one in plan.removals]
-    revokes = any(step.name is StepName.REVOKE_SESSIONS for step in taken)
-    actions = [
-        *(str(step) for step in taken if step.name not in AFTER_VERIFYING),
-        *removals,
-        *([f"{StepName.REVOKE_SESSIONS} again"] if removals and revokes else []),
-        *(str(step) for step in taken if step.name in AFTER_VERIFYING),
-    ]
-    waiting = tuple(_as_remaining(line, None) for line in evidence.methods)
-    return _outcome(
-        accepted,
-        Status.PLANNED,
-        now,
-        evidence=_with_steps_in_a_dry_run(replace(evidence, methods=waiting), plan.steps, now),
-        reasons=_would_do(actions),
-        dry_run=True,
-    )
+    """Tell what would have been done, and with which methods nothing would be."""
+    return _outcome(accepted, Status.PLANNED, now, evidence=as_planned(evidence, plan, now), dry_run=True)
 
 
 def covered(accepted: AcceptedRequest, evidence: Evidence, decision: Covered, look: SecondLook) -> Outcome:
@@ -109,18 +93,22 @@ def covered(accepted: AcceptedRequest, evidence: Evidence, decision: Covered, lo
         since = new and by.status is not Status.REFUSED
         evidence = evidence.with_method(replace(line, error=REGISTERED_SINCE) if since else line)
         if since:
-            reasons.append(Reason(REGISTERED_SINCE, f"{line.type} {line.id} was registered since that reset."))
+            text = f"{line.type} {line.id} was registered since that reset."
+            reasons.append(Reason(REGISTERED_SINCE, text, line.id))
         elif new:
             reasons += open_methods(replace(evidence, methods=(line,)))
-    unseen = [type_ for type_ in look.unlisted if (type_, ALL_OF_ITS_TYPE, None) not in stayed]
     reasons += _untrue_by_now(by, decision.profile, evidence.user)
-    text = "could not be listed, so what was registered since is not known."
-    reasons += [Reason("notPermitted", f"{type_} {text}") for type_ in unseen]
+    for type_ in look.unlisted:
+        if (type_, ALL_OF_ITS_TYPE, None) not in stayed:
+            text = f"{type_} could not be listed, so what was registered since is not known."
+            reasons.append(Reason("notPermitted", text, ALL_OF_ITS_TYPE))
+            evidence = with_unlisted(evidence, type_)
     status = Status.PARTIAL if len(reasons) > 1 else Status.COVERED
-    if decision.dry_run:
-        status = Status.PLANNED
     told = _all_told(evidence)
-    return _outcome(accepted, status, look.at, evidence=told, reasons=tuple(reasons), dry_run=decision.dry_run)
+    if decision.dry_run:
+        status, told = Status.PLANNED, with_nothing_removed(evidence)
+    outcome = _outcome(accepted, status, look.at, evidence=told, reasons=tuple(reasons), dry_run=decision.dry_run)
+    return replace(outcome, covered_by=_covering(by))
 
 
 def refused(
@@ -154,9 +142,7 @@ def refused_in_a_dry_run(
     now: datetime,
 ) -> Outcome:
     """Tell why the policy forbids it, and which steps would have been carried out instead."""
-    evidence = _with_steps_in_a_dry_run(evidence, steps, now)
-    instead = _would_do([str(planned.step) for planned in steps if not planned.skipped])
-    return refused(accepted, evidence, reasons + instead, now, dry_run=True)
+    return refused(accepted, with_steps_planned(evidence, steps, now), reasons, now, dry_run=True)
 
 
 def invalid(accepted: AcceptedRequest, problems: tuple[Problem, ...], now: datetime) -> Outcome:
@@ -238,6 +224,7 @@ def _outcome(  # noqa: PLR0913 - one field each; the callers above name them
         requested_by=request.requested_by,
         incident=request.incident,
         started_at=evidence.started_at if evidence else None,
+        asked=request.asked,
     )
 
 
@@ -264,6 +251,11 @@ def _as_remaining(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine
         return line
     error = None if line.error in {IN_FLIGHT, INTERRUPTED} else line.error
     return replace(line, result=MethodResult.REMAINING, error=error or why)
+
+
+def _covering(by: Coverage) -> CoveredBy:
+    looked_at = None if by.status is Status.REFUSED else by.until
+    return CoveredBy(by.key.request_id, by.key.caller, by.status, looked_at)
 
 
 def _covered_by(by: Coverage) -> Reason:
@@ -300,16 +292,3 @@ def _still_in_scope(plan: Plan) -> list[MethodLine]:
     shown = [one for one in plan.removals if one.removal is not Removal.DEACTIVATE or one.method.active is not None]
     unknown = [line for line in plan.staying if line.result is MethodResult.UNSUPPORTED]
     return [*(line_of(one.method, MethodResult.REMAINING) for one in shown), *unknown]
-
-
-def _would_do(actions: list[str]) -> tuple[Reason, ...]:
-    return tuple(Reason("wouldDo", action) for action in actions)
-
-
-def _with_steps_in_a_dry_run(evidence: Evidence, steps: tuple[PlannedStep, ...], now: datetime) -> Evidence:
-    """Add a line for each step; what was done before the policy turned to observing stays done."""
-    done = {line.step for line in evidence.steps if line.result is StepResult.DONE}
-    for one in steps:
-        if str(one.step) not in done:
-            evidence = evidence.with_step(StepLine(str(one.step), StepResult.SKIPPED, now, one.skipped or "dry run"))
-    return evidence

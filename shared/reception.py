@@ -343,6 +343,7 @@ class Reception:
             accepted_at=now,
             finished_at=now,
             reasons=outcomes.reasons_of(item.problems),
+            asked=item.asked,
         )
 
 

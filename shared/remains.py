@@ -50,14 +50,15 @@ def open_methods(evidence: Evidence) -> tuple[Reason, ...]:
     for line in evidence.methods:
         why = f": {line.error}" if line.result is MethodResult.NOT_PERMITTED and line.error else ""
         if line.result is None:
-            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} {_unknown(line)}."))
+            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} {_unknown(line)}.", line.id))
         elif line.id == ALL_OF_ITS_TYPE:
-            reasons.append(Reason("notPermitted", f"{line.type} could not be listed{why}."))
+            reasons.append(Reason("notPermitted", f"{line.type} could not be listed{why}.", line.id))
         elif line.result in _OPEN_METHOD:
             code, text = _OPEN_METHOD[line.result]
-            reasons.append(Reason(code, f"{line.type} {line.id} {text}{why}."))
+            reasons.append(Reason(code, f"{line.type} {line.id} {text}{why}.", line.id))
         elif line.error == UNDATED:
-            reasons.append(Reason("undatedKept", f"{line.type} {line.id} has no date of registration and was kept."))
+            text = f"{line.type} {line.id} has no date of registration and was kept."
+            reasons.append(Reason("undatedKept", text, line.id))
     return tuple(reasons)
 
 
@@ -75,9 +76,9 @@ def open_steps(evidence: Evidence) -> tuple[Reason, ...]:
         if line.result in _OPEN_STEP:
             code, text = _OPEN_STEP[line.result]
             said = _UNCONFIRMED.get(line.detail or "") or f"{text}{f': {line.detail}' if line.detail else ''}"
-            reasons.append(Reason(code, f"{line.step} {said}."))
+            reasons.append(Reason(code, f"{line.step} {said}.", step=line.step))
         elif line.result is StepResult.SKIPPED and line.detail in OPEN_SKIPS:
-            reasons.append(Reason("stepSkipped", f"{line.step} {OPEN_SKIPS[line.detail]}."))
+            reasons.append(Reason("stepSkipped", f"{line.step} {OPEN_SKIPS[line.detail]}.", step=line.step))
     return tuple(reasons)
 
 

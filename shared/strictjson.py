@@ -6,12 +6,17 @@ What is read may still hold lone surrogates: JSON can write them, so whoever tak
 import json
 import math
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Literal, NoReturn
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 type JsonFault = Literal["notJson", "duplicateKey", "tooDeep"]
 
+type JsonPlace = tuple[str | int, ...]  # the keys and indexes that lead to a value
+
 MAX_DEPTH = 64
+_NAMED_KEYS = 20
 _QUOTED_KEYS = 5
 _QUOTED_CHARACTERS = 50
 
@@ -20,11 +25,13 @@ class StrictJsonError(ValueError):
     """The text is not JSON as we accept it.
 
     `code` is a stable word; the message says why and quotes nothing of the text but repeated keys, cut and escaped.
+    `places` are those of repeated keys, 20 at most, with the keys as they are.
     """
 
-    def __init__(self, code: JsonFault, message: str) -> None:
+    def __init__(self, code: JsonFault, message: str, places: tuple[JsonPlace, ...] = ()) -> None:
         super().__init__(message)
         self.code = code
+        self.places = places
 
 
 def parse_json(text: str) -> Json:
@@ -44,16 +51,39 @@ def parse_json(text: str) -> Json:
     except ValueError:  # Python converts no integer of more than 4,300 digits
         raise StrictJsonError("notJson", "a number has too many digits") from None
     _check_depth(value)
+    if places := list(islice(_repeated_in(value), _NAMED_KEYS)):
+        keys = ", ".join(ascii(str(place[-1])[:_QUOTED_CHARACTERS]) for place in places[:_QUOTED_KEYS])
+        raise StrictJsonError("duplicateKey", f"duplicate key: {keys}", tuple(places))
     return value
+
+
+class _Repeating(dict[str, Json]):
+    """An object in which a key stands more than once; the parser closes inner objects first, so it knows no path."""
+
+    def __init__(self, pairs: list[tuple[str, Json]]) -> None:
+        super().__init__(pairs)
+        self.repeated = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
-    if len(found) < len(pairs):
-        repeated = sorted(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
-        keys = ", ".join(ascii(key[:_QUOTED_CHARACTERS]) for key in repeated[:_QUOTED_KEYS])
-        raise StrictJsonError("duplicateKey", f"duplicate key: {keys}")
-    return found
+    return found if len(found) == len(pairs) else _Repeating(pairs)
+
+
+def _repeated_in(value: Json, place: JsonPlace = ()) -> Iterator[JsonPlace]:
+    """Find repeated keys, outer ones first; what a repeated key hides is not looked at."""
+    if isinstance(value, _Repeating):
+        yield from ((*place, key) for key in sorted(value.repeated))
+    match value:
+        case list():
+            inner: Iterable[tuple[str | int, Json]] = enumerate(value)
+        case dict():
+            inner = value.items()
+        case _:
+            return
+    for name, each in inner:
+        if isinstance(each, list | dict):
+            yield from _repeated_in(each, (*place, name))
 
 
 def _refuse_constant(name: str) -> NoReturn:

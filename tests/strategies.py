@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from shared.model import (
     AcceptedRequest,
+    CoveredBy,
     Evidence,
     Incident,
     MethodLine,
@@ -84,6 +85,7 @@ reset_requests = st.builds(
     incident=st.none() | incidents,
     dry_run=st.booleans(),
     also=st.lists(user_references, max_size=3).map(tuple),
+    asked=st.none() | texts,
 )
 
 users = st.builds(
@@ -124,7 +126,10 @@ evidences = st.builds(
     every_type_listed=st.booleans(),
 )
 
-reason_tuples = st.lists(st.builds(Reason, code=names, text=texts), max_size=4).map(tuple)
+reason_tuples = st.lists(
+    st.builds(Reason, code=names, text=texts, method=st.none() | names.map(MethodId), step=st.none() | names),
+    max_size=4,
+).map(tuple)
 outcomes = st.builds(
     Outcome,
     request_id=request_ids,
@@ -146,6 +151,10 @@ outcomes = st.builds(
     requested_by=st.none() | texts,
     incident=st.none() | incidents,
     started_at=st.none() | times,
+    asked=st.none() | texts,
+    covered_by=st.none()
+    | st.builds(CoveredBy, request_ids, callers, st.sampled_from(Status), verified_at=st.none() | times),
+    replayed=st.booleans(),
 )
 
 keys = st.builds(RequestKey, caller=callers, request_id=request_ids)

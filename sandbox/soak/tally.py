@@ -88,7 +88,7 @@ def read_keys(bus: Bus, entity: str) -> set[str]:
 
 def find_open(books: Books, closed: AbstractSet[str]) -> frozenset[str]:
     """Return what was accepted and is not closed, the parent for each of several."""
-    children = Counter(key.rpartition(".")[0] for key in closed)
+    children = Counter(key.rpartition("~")[0] for key in closed)
     families = {key for key, number in books.families.items() if children[key] < number and key not in closed}
     return frozenset((books.accepted - closed) | families)
 

@@ -7,7 +7,14 @@ from urllib.parse import urlsplit
 
 from shared.intake.envelope import MAX_REQUESTS, Envelope, Item
 from shared.intake.fields import Fields
-from shared.intake.identifiers import MAX_METHOD_ID_LENGTH, MAX_USER_LENGTH, METHOD_ID_PREFIX, is_kept, parse_user
+from shared.intake.identifiers import (
+    MAX_METHOD_ID_LENGTH,
+    MAX_USER_LENGTH,
+    METHOD_ID_PREFIX,
+    is_kept,
+    parse_user,
+    shorten_user,
+)
 from shared.intake.request_ids import MAX_LENGTH, derive_request_id, parse_request_id
 from shared.intake.text import quote
 from shared.model import Incident, InvalidItem, ResetRequest, Selection, UserReference
@@ -28,10 +35,14 @@ _NOT_IN_A_LINK = frozenset(' "<>\\`')
 
 @dataclass(frozen=True)
 class _Users:
-    """Whom an object names; `several` when it says `users`, even of one."""
+    """Whom an object names, each as it wrote them; `several` when it says `users`, even of one.
 
-    references: tuple[UserReference, ...]
+    `asked` is the one text that it names a user with, understood or not; None where there are several, or none.
+    """
+
+    references: dict[UserReference, str]
     several: bool
+    asked: str | None
 
 
 @dataclass(frozen=True)
@@ -59,8 +70,11 @@ def read_canonical(body: dict[str, Json], envelope: Envelope, path: str) -> tupl
     build = _read_request(fields, envelope)
     fields.refuse_others()
     if fields.problems or ids.parent is None:
-        return (InvalidItem(_id_of_invalid(ids, users), tuple(fields.problems)),)
-    return tuple(build(request_id=_id_for(ids.parent, ids, users, user), user=user) for user in users.references)
+        return (InvalidItem(_id_of_invalid(ids, users), tuple(fields.problems), users.asked),)
+    return tuple(
+        build(request_id=_id_for(ids.parent, ids, users, user), user=user, asked=shorten_user(asked))
+        for user, asked in users.references.items()
+    )
 
 
 def _check_version(fields: Fields) -> None:
@@ -102,38 +116,30 @@ def _id_of_invalid(ids: _Ids, users: _Users) -> RequestId | None:
         return ids.parent
     if ids.parent is None or users.several or not users.references:
         return None
-    return _id_for(ids.parent, ids, users, users.references[0])
+    return _id_for(ids.parent, ids, users, *users.references)
 
 
 def _read_users(fields: Fields) -> _Users:
     one, several = fields.has("user"), fields.has("users")
-    references = {**_read_user(fields), **_read_list(fields)}
+    is_empty, text = fields.is_empty_array("users"), fields.take_string("user")
+    listed = fields.take_strings("users", MAX_REQUESTS)
+    references: dict[UserReference, str] = {}
+    for place, named in [*([] if text is None else [(None, text)]), *listed.items()]:
+        reference = parse_user(named)
+        if reference:
+            references.setdefault(reference, named)
+        elif place is None:
+            fields.refuse("user", *_user_problem(named))
+        else:
+            fields.refuse_entry("users", place, *_user_problem(named))
+    if is_empty:
+        fields.refuse("users", "empty", "It names nobody.")
     if one and several:
         fields.refuse("users", "conflict", "An object names `user` or `users`, not both.")
     if not (one or several):
         fields.refuse("user", "required", 'An object names whom to reset: {"user": "..."}.')
-    return _Users(tuple(references), several)
-
-
-def _read_user(fields: Fields) -> dict[UserReference, None]:
-    text = fields.take_string("user")
-    reference = None if text is None else parse_user(text)
-    if text is not None and reference is None:
-        fields.refuse("user", *_user_problem(text))
-    return {reference: None} if reference else {}
-
-
-def _read_list(fields: Fields) -> dict[UserReference, None]:
-    if fields.is_empty_array("users"):
-        fields.refuse("users", "empty", "It names nobody.")
-    found: dict[UserReference, None] = {}
-    for place, text in fields.take_strings("users", MAX_REQUESTS).items():
-        reference = parse_user(text)
-        if reference is None:
-            fields.refuse_entry("users", place, *_user_problem(text))
-        else:
-            found[reference] = None
-    return found
+    texts = [*([] if text is None else [text]), *listed.values()]
+    return _Users(references, several, shorten_user(texts[0]) if len(texts) == 1 else None)
 
 
 def _user_problem(text: str) -> tuple[str, str]:
@@ -199,7 +205,7 @@ def _read_incident(fields: Fields) -> Incident | None:
     inner = fields.take_object("incident")
     if inner is None:
         return None
-    incident = Incident(inner.take_text("id", MAX_LINK), _read_url(inner), inner.take_text("title", MAX_TITLE))
+    incident = Incident(inner.take_identifier("id", MAX_LINK), _read_url(inner), inner.take_text("title", MAX_TITLE))
     inner.refuse_others()
     return None if incident == Incident() else incident
 

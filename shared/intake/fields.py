@@ -1,15 +1,13 @@
 """A JSON object read strictly, field by field: what is wrong gathers by path, and all of it is told at once."""
 
-import re
 from datetime import datetime
 from typing import assert_never
 
 from shared.intake.moments import parse_moment
-from shared.intake.text import quote, remove_control_characters
+from shared.intake.text import is_spoilt, path_to, quote, remove_control_characters
 from shared.model import Problem
 from shared.strictjson import Json
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_]{1,50}")
 _NAMED_UNKNOWN_FIELDS = 20  # beyond them only counted: the outcome has to fit into a message
 
 
@@ -27,9 +25,7 @@ class Fields:
 
     def path_of(self, name: str) -> str:
         """Return the path of a field; a name that is no plain word is quoted."""
-        if not _PLAIN_NAME.fullmatch(name):
-            return f"{self._path}[{quote(name)}]"
-        return f"{self._path}.{name}" if self._path else name
+        return path_to(name, self._path)
 
     def refuse(self, name: str, code: str, text: str) -> None:
         """Keep a problem of the field `name`."""
@@ -60,6 +56,17 @@ class Fields:
         text = remove_control_characters(self.take_string(name) or "")
         if len(text) > limit:
             self.refuse(name, "tooLong", f"It has {len(text)} characters, at most {limit} are allowed.")
+            return None
+        return text or None
+
+    def take_identifier(self, name: str, limit: int) -> str | None:
+        """Take an id of a sender, of at most `limit` characters and without control characters; empty is absent."""
+        text = self.take_string(name) or ""
+        if len(text) > limit:
+            self.refuse(name, "tooLong", f"It has {len(text)} characters, at most {limit} are allowed.")
+            return None
+        if is_spoilt(text):
+            self.refuse(name, "badFormat", "It holds characters that no id has: control characters or unreadable ones.")
             return None
         return text or None
 

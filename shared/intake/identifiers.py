@@ -4,7 +4,7 @@ import re
 import struct
 from uuid import UUID
 
-from shared.intake.text import lower_ascii
+from shared.intake.text import lower_ascii, remove_control_characters
 from shared.model import ReferenceKind, UserReference
 from shared.vocabulary import MethodType
 
@@ -38,6 +38,14 @@ def parse_user(text: str) -> UserReference | None:
     if _sub_authorities(_ON_PREMISES_SID, folded) is not None:
         return UserReference(ReferenceKind.SECURITY_IDENTIFIER, folded.upper())
     return UserReference(ReferenceKind.USER_PRINCIPAL_NAME, folded) if _is_principal_name(folded) else None
+
+
+def shorten_user(text: str) -> str | None:
+    """Return what names a user as it can be shown again: without control characters, at most 256 of it; None of none.
+
+    What `parse_user` reads is shown as it was written, but for the spaces at its ends, and reads the same again.
+    """
+    return remove_control_characters(text.strip(" ")[:MAX_USER_LENGTH]) or None
 
 
 def decode_cloud_sid(text: str) -> str | None:

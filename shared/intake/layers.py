@@ -4,7 +4,7 @@ import base64
 import codecs
 from dataclasses import dataclass
 
-from shared.strictjson import Json, StrictJsonError, parse_json
+from shared.strictjson import Json, JsonPlace, StrictJsonError, parse_json
 
 MAX_LAYERS = 4
 
@@ -15,11 +15,12 @@ _HOLDS_NO_JSON = frozenset({"empty", "notUtf8", "notJson"})
 
 
 class UnreadableError(ValueError):
-    """There is no JSON in it; `code` is a problem's, the message a sentence."""
+    """There is no JSON in it; `code` is a problem's, the message a sentence, `places` where the JSON is at fault."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, places: tuple[JsonPlace, ...] = ()) -> None:
         super().__init__(message)
         self.code = code
+        self.places = places
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _unwrap_text(text: str, layers: int) -> Unwrapped:
     try:
         value = parse_json(text)
     except StrictJsonError as error:
-        unreadable = UnreadableError(error.code, f"It cannot be read as JSON: {error}.")
+        unreadable = UnreadableError(error.code, f"It cannot be read as JSON: {error}.", error.places)
     else:
         return unwrap_value(value, layers)
     return _unwrap_base64(text, layers, unreadable)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from shared.intake.canonical import read_canonical
 from shared.intake.envelope import MAX_REQUESTS, Envelope, Item
 from shared.intake.layers import UnreadableError, unwrap, unwrap_value
-from shared.intake.request_ids import parse_request_key
+from shared.intake.request_ids import derive_id_of_place, parse_request_key
+from shared.intake.text import path_to
 from shared.model import InvalidItem, Problem, RequestKey, ResetRequest
-from shared.strictjson import Json
+from shared.strictjson import Json, JsonPlace
 from shared.vocabulary import RequestId
 
 MAX_BODY_BYTES = 204_800
@@ -19,6 +20,7 @@ type Shape = Callable[[dict[str, Json], Envelope, str], tuple[Item, ...] | None]
 # stands further down gets to see it.
 SHAPES: tuple[Shape, ...] = (read_canonical,)
 
+_TWICE = "duplicate key: nobody can tell which of its values is meant."
 _UNKNOWN = 'This is no request that is known here; the smallest is {"user": "..."}.'
 
 
@@ -27,7 +29,7 @@ def read_body(body: bytes, envelope: Envelope) -> tuple[Item, ...]:
 
     What cannot be read is an InvalidItem: one for the whole body, with one problem at the empty path, or one for an
     object with all its problems. An InvalidItem has the id that its request would have had; where that is not clear,
-    the envelope's `parent_id`, in an array followed by a dot and the item's place.
+    the envelope's `parent_id`, in an array an id derived from that and the item's place.
     """
     return _with_id(_read_unnamed(body, envelope), envelope.parent_id)
 
@@ -59,7 +61,7 @@ def _read_unnamed(body: bytes, envelope: Envelope) -> tuple[Item, ...]:
     try:
         content = unwrap(body)
     except UnreadableError as error:
-        return _invalid(error.code, str(error))
+        return _unreadable(error)
     if isinstance(content.value, list):
         return _read_array(content.value, content.layers, envelope)
     return _read_object(content.value, envelope, "")
@@ -81,10 +83,10 @@ def _read_item(value: Json, place: int, layers: int, envelope: Envelope) -> tupl
     try:
         content = unwrap_value(value, layers).value
     except UnreadableError as error:
-        found = _invalid(error.code, str(error), path)
+        found = _unreadable(error, path)
     else:
         found = _read_object(content, replace(envelope, derive=True), path)
-    return _with_id(found, RequestId(f"{envelope.parent_id}.{place}") if envelope.parent_id else None)
+    return _with_id(found, derive_id_of_place(envelope.parent_id, place) if envelope.parent_id else None)
 
 
 def _read_object(value: Json, envelope: Envelope, path: str) -> tuple[Item, ...]:
@@ -101,6 +103,19 @@ def _with_id(items: tuple[Item, ...], otherwise: RequestId | None) -> tuple[Item
         replace(item, request_id=otherwise) if isinstance(item, InvalidItem) and item.request_id is None else item
         for item in items
     )
+
+
+def _unreadable(error: UnreadableError, path: str = "") -> tuple[Item, ...]:
+    """Say why there is no JSON at `path`; a repeated key is named by its own path."""
+    if not error.places:
+        return _invalid(error.code, str(error), path)
+    return (InvalidItem(None, tuple(Problem(_path_of(place, path), error.code, _TWICE) for place in error.places)),)
+
+
+def _path_of(place: JsonPlace, path: str) -> str:
+    for name in place:
+        path = path_to(name, path) if isinstance(name, str) else f"{path}[{name}]"
+    return path
 
 
 def _too_many(requests: int) -> tuple[Item, ...]:

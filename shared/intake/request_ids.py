@@ -13,8 +13,8 @@ MAX_LENGTH = 100
 MAX_STORED_LENGTH = 200  # a derived id is its parent and 17 characters
 
 _ALPHABET = re.compile(r"[A-Za-z0-9._:-]+")
-_DERIVED = re.compile(r"(.+)\.[A-Z2-7]{16}")
 _STORED = re.compile(r"([A-Za-z0-9._:-]+)(?:~[A-Z2-7]{16})?")
+_DERIVED = re.compile(r"([A-Za-z0-9._:-]+)~[A-Z2-7]{16}")  # `~` is in no id that a sender may name
 _CALLER = re.compile(rf"{QUEUE}|{FUNCTION_KEY}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
 _DOTS = frozenset({".", ".."})  # an address would swallow them
 _DERIVED_BYTES = 10  # 16 characters of base32
@@ -55,12 +55,20 @@ def queue_parent_id(message_id: str | None, sequence_number: int) -> RequestId:
 
 
 def derive_request_id(parent: RequestId, user: UserReference) -> RequestId:
-    """Return parent, dot, 16 base32 characters of the user's hash: one parent may serve several users."""
-    return RequestId(f"{parent}.{base64.b32encode(_digest(user.value)[:_DERIVED_BYTES]).decode()}")
+    """Return parent, `~`, 16 base32 characters of the user's hash: one parent may serve several users.
+
+    `~` is in no id that a sender may name, so nobody can take it first.
+    """
+    return _derive(parent, user.value)
+
+
+def derive_id_of_place(parent: RequestId, place: int) -> RequestId:
+    """Return the id of an item of an array of whose user nothing can be said; no user is called `[3]`."""
+    return _derive(parent, f"[{place}]")
 
 
 def parent_of(request_id: RequestId) -> RequestId | None:
-    """Return what an id was derived from, if it looks derived: a sender may choose such an id too."""
+    """Return what an id was derived from; None for one that a sender named."""
     found = _DERIVED.fullmatch(request_id)
     return RequestId(found[1]) if found else None
 
@@ -77,6 +85,10 @@ def fingerprint(request: ResetRequest) -> str:
         "dryRun": request.dry_run,
     }
     return _digest(json.dumps(asked, sort_keys=True, separators=(",", ":"))).hex()
+
+
+def _derive(parent: RequestId, what: str) -> RequestId:
+    return RequestId(f"{parent}~{base64.b32encode(_digest(what)[:_DERIVED_BYTES]).decode()}")
 
 
 def _digest(text: str) -> bytes:

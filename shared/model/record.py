@@ -111,12 +111,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class CoveredBy:
-    """The reset that covers a request; `verified_at` is the start of its last verifying listing."""
+    """What covers a request; `verified_at` is the start of its last verifying listing.
+
+    It is None where that request was refused and took steps instead: nothing was listed.
+    """
 
     request_id: RequestId
     caller: Caller
     status: Status
-    verified_at: datetime
+    verified_at: datetime | None
 
 
 @dataclass(frozen=True)

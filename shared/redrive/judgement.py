@@ -16,7 +16,6 @@ OTHER_REASON = "other"  # shown for a reason that is no plain word: whoever may 
 ALWAYS_AGAIN_INVALID = frozenset({"requestIdReused"})  # the ledger knows it, not the body
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
-_PLACED = re.compile(r"(.+)\.[0-9]{1,3}")
 _NOBODYS_ID = RequestId("redrive:nobody")
 
 
@@ -191,10 +190,9 @@ def _message_id_of(message: Waiting, rules: Rules) -> str | None:
 
 
 def _parents_of(request_id: str) -> list[str]:
-    """Return what may have been the MessageId: the id itself, or what it was before a user or a place was added."""
-    placed = _PLACED.fullmatch(request_id)
-    parents = (request_id, parent_of(RequestId(request_id)), placed[1] if placed else None)
-    return [parent for parent in parents if parent is not None]
+    """Return what may have been the MessageId: the id itself, or what it was derived from."""
+    parent = parent_of(RequestId(request_id))
+    return [request_id] if parent is None else [request_id, parent]
 
 
 def _ids_under(parent_id: RequestId, body: bytes, rules: Rules) -> set[str | None]:

@@ -118,7 +118,7 @@ class Web:
 
 def _unquote(header: str) -> str:
     """Take off the quotes in which the draft on Idempotency-Key has it; senders leave them out."""
-    text = header.strip()
+    text = header.strip(" \t")
     quoted = len(text) > 1 and text[0] == text[-1] == '"'
     return text[1:-1] if quoted else text
 

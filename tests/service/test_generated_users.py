@@ -456,7 +456,7 @@ def check_refused(played: Play, outcome: Outcome, expected: set[str]) -> None:
     case = played.case
     dry_run = case.dry_run or case.policy.get("mode") == "observe"
     assert outcome.status == "refused"
-    assert {reason.code for reason in outcome.reasons} - {"wouldDo", *OF_STEPS} == expected
+    assert {reason.code for reason in outcome.reasons} - OF_STEPS == expected
     assert (outcome.methods, outcome.verified, outcome.dry_run) == ((), False, dry_run)
     assert played.after.methods == played.before.methods
     others = expected - PRIVILEGES - OWNERSHIPS
@@ -464,7 +464,7 @@ def check_refused(played: Play, outcome: Outcome, expected: set[str]) -> None:
     assert set(played.result_of) == instead
     if dry_run or not instead:
         assert played.after == played.before
-        assert set(played.result_of.values()) <= {"skipped"}
+        assert set(played.result_of.values()) <= {"wouldDo", "skipped"}
         return
     check_steps(played, instead, verified=False)
     assert bool(OF_STEPS & {reason.code for reason in outcome.reasons}) is bool(open_steps(played))
@@ -477,13 +477,18 @@ def check_planned(played: Play, outcome: Outcome) -> None:
     assert played.after == played.before
     assert (outcome.status, outcome.dry_run, outcome.verified) == ("planned", True, False)
     planned = {
-        f"{removal} {short_type(method)} {method['id']}"
+        (f"would{removal.title()}", short_type(method), method["id"])
         for method in shown(played)
         if (removal := removal_of(played.case, method)) and not (removal == "deactivate" and is_active(method) is False)
     }
-    told = {reason.text for reason in outcome.reasons if reason.code == "wouldDo"}
-    assert {text for text in told if text.partition(" ")[0] in {"delete", "deactivate"}} == planned
-    assert set(played.result_of.values()) <= {"skipped"}
+    assert {line for line in told_lines(outcome) if line[0].startswith("would")} == planned
+    assert outcome.reasons == ()
+    assert set(played.result_of.values()) <= {"wouldDo", "skipped"}
+
+
+def told_lines(outcome: Outcome) -> set[tuple[str, str, str]]:
+    """Return result, type and id of each method of an outcome."""
+    return {(str(line.result), line.type, line.id) for line in outcome.methods}
 
 
 def shown(played: Play) -> list[Json]:

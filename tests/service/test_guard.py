@@ -16,7 +16,7 @@ from sandbox.tenant import Fault, GroupEligibility, RoleAssignment
 from sandbox.tenant import method as a_method
 from shared.errors import GraphError, PrivilegeUnknownError, UnavailableError
 from shared.model import Coverage, Outcome, ReferenceKind, UserReference
-from shared.vocabulary import Status, UserId
+from shared.vocabulary import Status, StepResult, UserId
 from tests.service.stage import (
     AVERY,
     CASEY,
@@ -200,7 +200,8 @@ async def test_refusal_in_a_dry_run_leaves_no_coverage_and_tells_what_covers_it(
     dry = under(stage, policy_with(mode="observe")) if observing else stage
     seen = {"observed_at": START - HOUR, "dry_run": not observing}
     first = await dry.reset(FINLEY, **seen)
-    assert [reason.code for reason in first.reasons] == ["privilegedRole", "wouldDo"]
+    assert [reason.code for reason in first.reasons] == ["privilegedRole"]
+    assert [(line.step, line.result) for line in first.steps] == [("revokeSessions", StepResult.WOULD_DO)]
     assert await coverages_of(stage, FINLEY) == ()
     await stage.reset(FINLEY)
     second = await dry.reset(FINLEY, **seen)

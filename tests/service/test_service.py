@@ -256,16 +256,15 @@ async def test_guard_lets_nobody_pass_when_a_right_is_missing(stage: Stage, role
 
 
 async def test_dry_run_changes_nothing_and_says_what_it_would_do(stage: Stage) -> None:
-    """The plan stands in the reasons, in order."""
+    """The plan stands in methods and steps, in order."""
     outcome = await stage.reset(REESE, dry_run=True)
     assert (outcome.status, outcome.dry_run, outcome.verified) == (Status.PLANNED, True, False)
-    assert [reason.text.split()[0] for reason in outcome.reasons] == [
-        "revokeSessions",
-        "deactivate",
-        "delete",
-        "revokeSessions",
+    assert [(line.type, line.result) for line in outcome.methods] == [
+        ("hardwareOath", "wouldDeactivate"),
+        ("phone", "wouldDelete"),
     ]
-    assert {line.result for line in outcome.methods} == {MethodResult.REMAINING}
+    assert [(line.step, line.result) for line in outcome.steps] == [("revokeSessions", "wouldDo")]
+    assert outcome.reasons == ()
     assert stage.changes() == []
 
 
@@ -286,8 +285,8 @@ async def test_observe_mode_makes_every_request_a_dry_run(stage: Stage) -> None:
     assert (await observing.reset(DEVON)).status is Status.PLANNED
     refused = await observing.reset(FINLEY)
     assert (refused.status, refused.dry_run) == (Status.REFUSED, True)
-    assert [(line.step, line.result) for line in refused.steps] == [("revokeSessions", StepResult.SKIPPED)]
-    assert [reason.code for reason in refused.reasons] == ["privilegedRole", "wouldDo"]
+    assert [(line.step, line.result) for line in refused.steps] == [("revokeSessions", StepResult.WOULD_DO)]
+    assert [reason.code for reason in refused.reasons] == ["privilegedRole"]
     assert stage.changes() == []
 
 

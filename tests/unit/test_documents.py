@@ -8,22 +8,23 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.documents import LONGEST_REQUEST_ID, outcome_document, request_document, time_text
+from shared.documents import outcome_document, request_document, time_text
 from shared.intake import Envelope, Item, fingerprint, read_body
-from shared.intake.request_ids import MAX_LENGTH, derive_request_id
-from shared.model import Incident, MethodLine, Outcome, Reason, ResetRequest, Selection
+from shared.intake.request_ids import derive_request_id
+from shared.model import CoveredBy, Incident, MethodLine, Outcome, Reason, ResetRequest, Selection
 from shared.strictjson import Json
-from shared.vocabulary import MethodId, MethodResult, ProfileName, RequestId, Status, StepResult
+from shared.vocabulary import QUEUE, MethodId, MethodResult, ProfileName, RequestId, Status, StepResult
 from tests.builders import ALICE, COMPROMISED, NOW, a_request, a_step, an_outcome
 from tests.strategies import outcomes, reset_requests, times
 
-REASON_KEYS = {"code", "text"}
+REASON_KEYS = {"code", "text", "method", "step"}
+FOLLOW_UP_KEYS = {"code", "text"}
 METHOD_KEYS = {"type", "id", "detail", "registeredAt", "result", "error"}
 STEP_KEYS = {"step", "result", "at", "detail"}
 OUTCOME_KEYS = {
     *("version", "requestId", "caller", "status", "dryRun", "user", "profile", "reasons", "methods", "steps"),
     *("verified", "verifiedAt", "followUps", "requestedBy", "source", "incident", "acceptedAt", "startedAt"),
-    "finishedAt",
+    *("finishedAt", "coveredBy", "replayed"),
 }
 REQUEST_KEYS = {
     *("version", "requestId", "user", "profile", "reason", "requestedBy", "observedAt", "keep"),
@@ -52,10 +53,14 @@ def test_document_of_any_outcome_when_written_then_it_is_json_with_exactly_the_c
     """Product.md 3, to the key: nothing of a phone number, a caller's token or a policy has a place in it."""
     document = json.loads(json.dumps(outcome_document(outcome)).encode())
     assert document.keys() == OUTCOME_KEYS
-    assert all(one.keys() == REASON_KEYS for one in document["reasons"] + document["followUps"])
+    assert all(one.keys() == REASON_KEYS for one in document["reasons"])
+    assert all(one.keys() == FOLLOW_UP_KEYS for one in document["followUps"])
     assert all(one.keys() == METHOD_KEYS for one in document["methods"])
     assert all(one.keys() == STEP_KEYS for one in document["steps"])
-    assert document["user"] is None or document["user"].keys() == {"id", "userPrincipalName"}
+    assert document["user"].keys() == {"asked", "id", "userPrincipalName"}
+    assert document["coveredBy"] is None or document["coveredBy"].keys() == {
+        *("requestId", "caller", "status", "verifiedAt")
+    }
     assert document["incident"] is None or document["incident"].keys() == {"id", "url", "title"}
     assert not any("phone" in key.lower() or "number" in key.lower() for key, _ in fields_of(document))
 
@@ -65,7 +70,7 @@ def test_document_of_any_outcome_when_written_then_every_time_is_in_utc_or_null(
     """RFC 3339 with a Z, to the millisecond."""
     times_found = [value for key, value in fields_of(outcome_document(outcome)) if key in TIME_KEYS]
     assert all(value is None or (isinstance(value, str) and value.endswith("Z")) for value in times_found)
-    assert len(times_found) == 4 + len(outcome.methods) + len(outcome.steps)
+    assert len(times_found) == 4 + len(outcome.methods) + len(outcome.steps) + bool(outcome.covered_by)
 
 
 @given(outcomes)
@@ -76,7 +81,11 @@ def test_document_of_any_outcome_when_written_then_each_value_is_the_outcomes(ou
     assert (document["status"], document["source"]) == (outcome.status.value, outcome.source.value)
     assert (document["dryRun"], document["verified"]) == (outcome.dry_run, outcome.verified)
     assert (document["profile"], document["requestedBy"]) == (outcome.profile, outcome.requested_by)
-    assert document["reasons"] == [{"code": one.code, "text": one.text} for one in outcome.reasons]
+    assert document["reasons"] == [
+        {"code": one.code, "text": one.text, "method": one.method, "step": one.step} for one in outcome.reasons
+    ]
+    user = {"asked": outcome.asked, "id": outcome.user_id, "userPrincipalName": outcome.user_principal_name}
+    assert (document["user"], document["replayed"]) == (user, outcome.replayed)
     assert document["followUps"] == [{"code": one.code, "text": one.text} for one in outcome.follow_ups]
 
 
@@ -89,7 +98,13 @@ def test_document_of_an_outcome_when_written_then_it_is_the_contracts_example() 
         user_id=ALICE,
         user_principal_name="alice@contoso.example",
         profile=COMPROMISED,
-        reasons=(Reason("notPermitted", "No."),),
+        asked="Alice@contoso.example",
+        reasons=(
+            Reason("notPermitted", "No.", MethodId("p1")),
+            Reason("stepUnconfirmed", "No.", step="revokeSessions"),
+        ),
+        covered_by=CoveredBy(RequestId("INC-1"), QUEUE, Status.COMPLETED, at),
+        replayed=True,
         methods=(line, replace(line, id=MethodId("p2"), detail=None, registered_at=None, result=None, error=None)),
         steps=(replace(a_step(result=StepResult.UNCONFIRMED), detail="x"),),
         verified=True,
@@ -105,9 +120,19 @@ def test_document_of_an_outcome_when_written_then_it_is_the_contracts_example() 
         "caller": "queue",
         "status": "partial",
         "dryRun": False,
-        "user": {"id": ALICE, "userPrincipalName": "alice@contoso.example"},
+        "user": {"asked": "Alice@contoso.example", "id": ALICE, "userPrincipalName": "alice@contoso.example"},
         "profile": "compromised",
-        "reasons": [{"code": "notPermitted", "text": "No."}],
+        "reasons": [
+            {"code": "notPermitted", "text": "No.", "method": "p1", "step": None},
+            {"code": "stepUnconfirmed", "text": "No.", "method": None, "step": "revokeSessions"},
+        ],
+        "coveredBy": {
+            "requestId": "INC-1",
+            "caller": "queue",
+            "status": "completed",
+            "verifiedAt": "2026-11-24T09:00:00.123Z",
+        },
+        "replayed": True,
         "methods": [
             {
                 "type": "phone",
@@ -135,8 +160,9 @@ def test_document_of_an_outcome_when_written_then_it_is_the_contracts_example() 
 def test_document_of_an_outcome_when_nobody_was_found_then_user_and_times_are_null() -> None:
     """What is not known is said to be so."""
     document = outcome_document(an_outcome(Status.INVALID))
-    nothing = ("user", "profile", "verifiedAt", "startedAt", "requestedBy", "incident")
+    nothing = ("profile", "verifiedAt", "startedAt", "requestedBy", "incident", "coveredBy")
     assert {key: document[key] for key in nothing} == dict.fromkeys(nothing)
+    assert document["user"] == {"asked": None, "id": None, "userPrincipalName": None}
 
 
 # --- Times -------------------------------------------------------------------------------------------------------
@@ -167,7 +193,11 @@ def test_document_of_any_request_when_written_then_it_is_json_with_exactly_the_c
     """Product.md 1, to the key."""
     document = json.loads(json.dumps(request_document(request)).encode())
     assert document.keys() == REQUEST_KEYS
-    assert (document["version"], document["user"], document["dryRun"]) == (1, request.user.value, request.dry_run)
+    assert (document["version"], document["user"], document["dryRun"]) == (
+        1,
+        request.asked or request.user.value,
+        request.dry_run,
+    )
     assert document["keep"] == list(request.selection.keep)
 
 
@@ -200,6 +230,7 @@ full_requests = st.builds(
     ),
     incident=st.none() | st.just(Incident("7", "https://portal.example/7", "Token theft")),
     dry_run=st.booleans(),
+    asked=st.sampled_from([ALICE, ALICE.upper()]),
 )
 
 
@@ -209,20 +240,15 @@ def test_document_of_a_request_when_sent_again_then_it_is_the_same_request(reque
     assert send_again(request_document(request)) == (request,)
 
 
-@given(full_requests)
-def test_document_of_a_request_whose_derived_id_is_too_long_to_name_when_sent_under_its_parent_then_it_is_the_same(
-    request: ResetRequest,
+@given(full_requests, st.sampled_from(["INC-1", "INC-1.ABCDEFGHIJKLMNOP", "m-" + "e" * 98]))
+def test_document_of_a_request_whose_id_is_derived_when_sent_under_its_parent_then_it_is_the_same(
+    request: ResetRequest, parent_id: str
 ) -> None:
     """The id is left out, and comes out of MessageId and user again: the same key, the same fingerprint."""
-    parent = RequestId("m-" + "e" * 98)
+    parent = RequestId(parent_id)
     derived = replace(request, request_id=derive_request_id(parent, request.user))
     assert request_document(derived)["requestId"] is None
     (again,) = send_again(request_document(derived), parent)
     assert again == derived
     assert isinstance(again, ResetRequest)
     assert fingerprint(again) == fingerprint(derived)
-
-
-def test_longest_request_id_when_read_then_it_is_the_one_that_intake_takes() -> None:
-    """Two layers that do not know each other."""
-    assert LONGEST_REQUEST_ID == MAX_LENGTH

@@ -52,6 +52,7 @@ def test_read_canonical_of_the_contracts_example_reads_every_field() -> None:
         ),
         incident=Incident("/subscriptions/1/incidents/2", _URL, "Token theft"),
         dry_run=True,
+        asked=OBJECT_ID,
     )
 
 
@@ -61,6 +62,7 @@ def test_read_canonical_of_the_smallest_request_fills_in_the_defaults() -> None:
         RequestId("parent"),
         UserReference(ReferenceKind.USER_PRINCIPAL_NAME, "jsmith@contoso.com"),
         HTTP.default_profile,
+        asked="JSmith@contoso.com",
     )
 
 
@@ -96,7 +98,6 @@ def test_read_canonical_of_null_or_nothing_reads_it_as_absent(fields: dict[str, 
         ({"reason": "x" * 1000 + "\r\n"}, {"reason": "x" * 1000}),
         ({"requestedBy": "\x1b[31mme"}, {"requested_by": "[31mme"}),
         ({"requestedBy": "é" * 200}, {"requested_by": "é" * 200}),
-        ({"incident": {"id": "a\tb"}}, {"incident": Incident(id="ab")}),
         ({"incident": {"id": "x" * 2048}}, {"incident": Incident(id="x" * 2048)}),
         ({"incident": {"title": "\ufeffx" * 300}}, {"incident": Incident(title="x" * 300)}),
         ({"incident": {"url": _url_of(2048)}}, {"incident": Incident(url=_url_of(2048))}),
@@ -198,6 +199,10 @@ def test_request_without_a_profile_when_the_policy_has_no_default_is_invalid() -
         (asking(incident=["INC-1"]), "incident", "wrongType"),
         (asking(incident={"id": 5}), "incident.id", "wrongType"),
         (asking(incident={"id": "x" * 2049}), "incident.id", "tooLong"),
+        (asking(incident={"id": "a\tb"}), "incident.id", "badFormat"),
+        (asking(incident={"id": "INC-1\n"}), "incident.id", "badFormat"),
+        (asking(incident={"id": f"INC{_BIDI}-1"}), "incident.id", "badFormat"),
+        (asking(incident={"id": "INC-\ud800"}), "incident.id", "badFormat"),
         (asking(incident={"title": "x" * 301}), "incident.title", "tooLong"),
         (asking(incident={"url": 5}), "incident.url", "wrongType"),
         (asking(incident={"url": _url_of(2049)}), "incident.url", "tooLong"),
@@ -334,8 +339,8 @@ def test_read_canonical_without_request_id_on_the_queue_adds_the_user_to_the_par
     """A MessageId that repeats for another user is another request."""
     one, other = request_of(asking(), QUEUE).request_id, request_of({"user": "a@b.c"}, QUEUE).request_id
     assert one != other
-    assert {one[:7], other[:7]} == {"parent."}
-    assert {len(one), len(other)} == {len("parent.") + 16}
+    assert {one[:7], other[:7]} == {"parent~"}
+    assert {len(one), len(other)} == {len("parent~") + 16}
     assert request_of(asking(requestId="mine"), QUEUE).request_id == "mine"
 
 
@@ -345,7 +350,7 @@ def test_read_canonical_of_users_derives_every_id(*, envelope: Any) -> None:  # 
     several = read({"users": [OBJECT_ID, "a@b.c"], "requestId": "mine", "reason": "why"}, envelope)
     single = request_of({"users": [OBJECT_ID], "requestId": "mine", "reason": "why"}, envelope)
     assert several[0] == single
-    assert [item.request_id[:5] for item in several if item.request_id] == ["mine.", "mine."]
+    assert [item.request_id[:5] for item in several if item.request_id] == ["mine~", "mine~"]
     assert request_of({"users": [OBJECT_ID]}, envelope).request_id == request_of(asking(), QUEUE).request_id
 
 
@@ -388,6 +393,34 @@ def test_read_canonical_with_an_idempotency_key_refuses_another_request_id() -> 
 def test_read_canonical_when_invalid_keeps_the_id_of_the_request(body: dict[str, Any], request_id: str) -> None:
     """Who asked finds the answer under the id that the request would have had."""
     assert invalid_of(body, QUEUE).request_id == request_id
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        ({"user": " JSmith@Contoso.com ", "foo": 1}, "JSmith@Contoso.com"),
+        ({"user": "not a user"}, "not a user"),
+        ({"user": "\x1b[31mx\u202e\ud800y"}, "[31mxy"),
+        ({"user": "x" * 5000}, "x" * 256),
+        ({"users": ["not a user"]}, "not a user"),
+        ({"users": [OBJECT_ID, "x"]}, None),
+        ({"users": []}, None),
+        ({"user": "\n"}, None),
+        ({"user": 5}, None),
+        ({"version": 1}, None),
+    ],
+)
+def test_read_canonical_when_invalid_then_it_holds_the_user_as_asked_for_where_that_is_one_text(
+    body: dict[str, Any], asked: str | None
+) -> None:
+    """Whoever sent many can tell which one failed; nothing in it can hurt who reads it."""
+    assert invalid_of(body).asked == asked
+
+
+def test_read_canonical_of_several_users_then_each_is_as_it_was_asked_for() -> None:
+    """In the spelling of the first of equal ones."""
+    items = read({"users": ["A@b.c ", OBJECT_ID.upper(), "a@B.c"]})
+    assert [item.asked for item in items] == ["A@b.c", OBJECT_ID.upper()]
 
 
 def test_read_canonical_without_any_id_asks_for_one() -> None:

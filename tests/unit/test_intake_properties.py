@@ -79,13 +79,14 @@ def _texts_of(item: Item) -> list[str]:
     match item:
         case InvalidItem():
             told = [text for problem in item.problems for text in (problem.path, problem.code, problem.text)]
-            return [*told, item.request_id or ""]
+            return [*told, item.request_id or "", item.asked or ""]
         case ResetRequest():
             incident = item.incident
             free = [item.reason, item.requested_by, *((incident.id, incident.url, incident.title) if incident else ())]
             return [
                 item.request_id,
                 item.user.value,
+                item.asked or "",
                 item.profile,
                 *item.selection.keep,
                 *(text for text in free if text),
@@ -103,7 +104,7 @@ def _check(items: tuple[Item, ...]) -> None:
             assert all(problem.code and len(problem.text) < 200 for problem in item.problems)
         else:
             assert parse_stored_request_id(item.request_id) == item.request_id
-            assert parse_user(item.user.value) == item.user
+            assert parse_user(item.user.value) == item.user == parse_user(item.asked or "")
             assert all(map(is_kept, item.selection.keep))
 
 
@@ -157,7 +158,9 @@ _VALID = st.fixed_dictionaries(
         "incident": st.fixed_dictionaries(
             {},
             optional={
-                "id": st.text(st.characters(), max_size=60),
+                "id": st.text(
+                    st.characters(exclude_categories=["Cc", "Cf", "Cs"], exclude_characters="\ufffd"), max_size=60
+                ),
                 "url": st.from_regex(r"\Ahttps://[a-z.]{1,20}[a-z](:[1-9][0-9]{0,3})?/[!#-;=?-\[\]^_a-~]{0,50}\Z"),
                 "title": st.text(st.characters(), max_size=60),
             },
@@ -173,7 +176,7 @@ def _written(request: ResetRequest) -> dict[str, Any]:
     return {
         "version": 1,
         "requestId": request.request_id,
-        "user": request.user.value,
+        "user": request.asked,
         "profile": request.profile,
         "reason": request.reason,
         "requestedBy": request.requested_by,

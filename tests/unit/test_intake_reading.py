@@ -4,6 +4,7 @@ import base64
 import codecs
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from shared.intake import Item, Resume, parse_resume, read_body
 from shared.intake.layers import MAX_LAYERS
 from shared.intake.reading import MAX_BODY_BYTES
+from shared.intake.request_ids import derive_id_of_place
 from shared.model import InvalidItem, RequestKey, ResetRequest
 from shared.strictjson import MAX_DEPTH
 from shared.vocabulary import QUEUE as QUEUE_CALLER
@@ -70,8 +72,6 @@ def test_read_body_of_200_kb_is_read_and_one_byte_more_is_too_large() -> None:
         (b"user=jsmith%40contoso.com", "notJson"),
         (b'{"user": NaN}', "notJson"),
         (_BODY + _BODY, "notJson"),
-        (b'{"user": 1, "user": 2}', "duplicateKey"),
-        (b'[{"user": "a@b.c", "incident": {"id": "1", "id": "1"}}]', "duplicateKey"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "tooDeep"),
         (b"null", "unknownShape"),
         (b"true", "unknownShape"),
@@ -91,6 +91,34 @@ def test_read_body_that_holds_no_request_says_why_at_the_empty_path(body: bytes,
     assert isinstance(item, InvalidItem)
     assert item.request_id == HTTP.parent_id
     assert problems_of((item,)) == {("", code)}
+
+
+@pytest.mark.parametrize(
+    ("body", "paths"),
+    [
+        ('{"user": 1, "user": 2}', {"user"}),
+        ('{"user": "a@b.c", "incident": {"title": "1", "title": "1"}}', {"incident.title"}),
+        ('[{"user": "a@b.c"}, {"incident": {"id": "1", "id": "2"}, "incident": 1}]', {"[1].incident"}),
+        ('[{"incident": {"id": "1", "id": "2"}, "a b": {"x": 1, "x": 2}}]', {"[0].incident.id", "[0]['a b'].x"}),
+        ('["{\\"keep\\": [{\\"a\\": 1, \\"a\\": 1}]}"]', {"[0].keep[0].a"}),
+    ],
+)
+def test_read_body_with_a_key_that_stands_twice_names_its_path(body: str, paths: set[str]) -> None:
+    """Whoever wrote a long body finds it; what a repeated key hides is not looked at."""
+    items = read_body(body.encode(), HTTP)
+    assert problems_of(items) == {(path, "duplicateKey") for path in paths}
+    assert all(problem.text.startswith("duplicate key") for item in items for problem in getattr(item, "problems", ()))
+
+
+def test_read_body_with_many_keys_that_stand_twice_stays_smaller_than_a_message() -> None:
+    """Twenty are named, however deep they are and however their names are written."""
+    names = [f"\U0001f600{'é' * 49}{number}" for number in range(200)]
+    inner = "{" + ", ".join(f'"{name}": 1, "{name}": 1' for name in names) + "}"
+    body = f'{{"{"é" * 50}": ' * 60 + inner + "}" * 60
+    (item,) = read_body(body.encode(), HTTP)
+    assert isinstance(item, InvalidItem)
+    assert len(item.problems) == 20
+    assert sum(len(problem.path) for problem in item.problems) < 100_000
 
 
 def test_read_body_of_an_unknown_shape_tells_the_smallest_request() -> None:
@@ -167,16 +195,16 @@ def test_read_body_in_five_layers_is_invalid(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inner", "code"),
+    ("inner", "path", "code"),
     [
-        (b'{"user": 1, "user": 2}', "duplicateKey"),
-        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "tooDeep"),
+        (b'{"user": 1, "user": 2}', "user", "duplicateKey"),
+        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "", "tooDeep"),
     ],
 )
-def test_read_body_with_a_fault_inside_a_layer_names_that_fault(inner: bytes, code: str) -> None:
+def test_read_body_with_a_fault_inside_a_layer_names_that_fault(inner: bytes, path: str, code: str) -> None:
     """Inside a layer the rules are the same."""
-    assert problems_of(read_body(json.dumps(inner.decode()).encode(), HTTP)) == {("", code)}
-    assert problems_of(read_body(base64.b64encode(inner), HTTP)) == {("", code)}
+    assert problems_of(read_body(json.dumps(inner.decode()).encode(), HTTP)) == {(path, code)}
+    assert problems_of(read_body(base64.b64encode(inner), HTTP)) == {(path, code)}
 
 
 @pytest.mark.parametrize("excess", [b"=", b"==", b"====", b"A", b"!", "é".encode()])
@@ -206,12 +234,13 @@ def test_read_body_of_an_array_judges_each_item_on_its_own() -> None:
 
 
 def test_read_body_of_an_array_derives_the_ids_that_items_do_not_name() -> None:
-    """The parent is shared, so the user is added to it; an item whose user is not clear has its place instead."""
+    """The parent is shared, so the user is added to it; an item whose user is not clear has its place's id instead."""
     items = read([asking(), {"user": _OTHER}, asking(requestId="mine"), {"user": "x"}, 5, asking(profile="x")])
     single = request_of(asking(), QUEUE).request_id
-    assert single.startswith("parent.")
+    assert single.startswith("parent~")
+    place = partial(derive_id_of_place, RequestId("parent"))
     ids = [item.request_id for item in items]
-    assert ids == [single, request_of({"user": _OTHER}, QUEUE).request_id, "mine", "parent.3", "parent.4", single]
+    assert ids == [single, request_of({"user": _OTHER}, QUEUE).request_id, "mine", place(3), place(4), single]
 
 
 def test_read_body_of_an_array_without_any_parent_asks_for_ids() -> None:
@@ -226,7 +255,7 @@ def test_read_body_of_an_array_unwraps_its_items() -> None:
     wrapped = _BODY.decode()
     items = read([wrapped, base64.b64encode(_BODY).decode(), "hello", '{"a": 1, "a": 1}', f"[{wrapped}]"])
     assert [item for item in items if isinstance(item, ResetRequest)] == [request_of(asking(), QUEUE)] * 2
-    assert problems_of(items[2:]) == {("[2]", "unknownShape"), ("[3]", "duplicateKey"), ("[4]", "unknownShape")}
+    assert problems_of(items[2:]) == {("[2]", "unknownShape"), ("[3].a", "duplicateKey"), ("[4]", "unknownShape")}
 
 
 def test_read_body_of_an_array_counts_the_layers_around_and_inside_together() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.intake import fingerprint, parse_request_id, parse_stored_request_id, queue_parent_id
 from shared.intake.identifiers import decode_cloud_sid, is_kept, is_method_id, parse_user
 from shared.intake.moments import parse_moment
-from shared.intake.request_ids import derive_request_id, parse_request_key
+from shared.intake.request_ids import derive_id_of_place, derive_request_id, parent_of, parse_request_key
 from shared.intake.text import is_spoilt, quote, remove_control_characters
 from shared.model import ReferenceKind, RequestKey, ResetRequest, Selection, UserReference
 from shared.vocabulary import FUNCTION_KEY, QUEUE, Caller, MethodType, ProfileName, RequestId
@@ -343,6 +343,16 @@ def test_key_of_a_text_is_of_a_caller_and_an_id_that_there_can_be(text: str, key
     assert parse_request_key(text) == key
 
 
+@given(st.from_regex(r"[A-Za-z0-9_.:-]{1,100}", fullmatch=True), st.sampled_from(["jsmith@contoso.com", "a@b.example"]))
+def test_derived_id_when_somebody_tries_to_name_it_then_nobody_can(parent: str, user: str) -> None:
+    """Whoever could take it first would shut a user out of resets; what looks like the old form is an ordinary id."""
+    derived = derive_request_id(RequestId(parent), UserReference(_UPN, user))
+    assert parse_request_id(derived) is None
+    assert parent_of(derived) == parent
+    assert parent_of(derive_id_of_place(RequestId(parent), 3)) == parent
+    assert parent_of(RequestId(derived.replace("~", "."))) is None
+
+
 @pytest.mark.parametrize(
     ("message_id", "parent"),
     [
@@ -374,10 +384,10 @@ def test_queue_parent_id_outside_the_grammar_is_a_hash_of_it(message_id: str) ->
     assert parent != queue_parent_id(f"{message_id}x", 7)
 
 
-def test_derive_request_id_of_a_user_is_the_parent_a_dot_and_sixteen_base32_characters() -> None:
+def test_derive_request_id_of_a_user_is_the_parent_a_tilde_and_sixteen_base32_characters() -> None:
     """The derived id is a contract: the same user under the same parent has it forever."""
     user = UserReference(_UPN, "jsmith@contoso.com")
-    assert derive_request_id(RequestId("INC-1"), user) == "INC-1.CLH3CAKTS4KVFPK4"
+    assert derive_request_id(RequestId("INC-1"), user) == "INC-1~CLH3CAKTS4KVFPK4"
     assert parse_stored_request_id(derive_request_id(RequestId("x" * 100), user)) is not None
 
 

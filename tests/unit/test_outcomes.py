@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.catalogue import ALTERNATE_MOBILE, MOBILE
 from shared.decide import Covered
 from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED, note
 from shared.model import (
     Coverage,
+    CoveredBy,
     Evidence,
     Incident,
     Method,
@@ -41,7 +43,6 @@ from shared.plan import NOTHING, Scope, make_plan, make_scope
 from shared.policy import Profile
 from shared.remains import NOT_VERIFIED, OPEN_SKIPS, STEPS_OPEN, open_steps, unless_held_back
 from shared.vocabulary import (
-    AFTER_VERIFYING,
     QUEUE,
     MethodId,
     MethodResult,
@@ -74,6 +75,7 @@ from tests.strategies import accepted_requests, evidences
 
 LATER = NOW + timedelta(minutes=1)
 SEEN = Verification(LATER, in_scope_left=False, sessions_confirmed=True)
+WOULD = {MethodResult.WOULD_DELETE, MethodResult.WOULD_DEACTIVATE}
 OPEN_METHODS = {
     None: "methodRemaining",
     MethodResult.REMAINING: "methodRemaining",
@@ -199,36 +201,44 @@ def test_outcome_of_a_reset_when_told_then_everything_of_request_and_evidence_is
 
 
 @given(listings, profiles, selections)
-def test_outcome_of_a_dry_run_when_told_then_it_lists_each_action_in_order_and_every_method_as_it_is(
+def test_outcome_of_a_dry_run_when_told_then_methods_and_steps_are_the_plan_in_its_order(
     methods: tuple[Method, ...], profile: Profile, selection: Selection
 ) -> None:
-    """The plan that would have run."""
+    """What would have run, as data: a program need not read a sentence."""
     plan = make_plan(methods, planned_steps(profile), make_scope(profile, selection))
     outcome = planned(an_accepted_request(a_request(dry_run=True)), note(an_evidence(), plan), plan, LATER)
-    taken = [one.step for one in plan.steps if not one.skipped]
-    again = plan.removals and Step(StepName.REVOKE_SESSIONS) in taken
-    assert [reason.text for reason in outcome.reasons] == [
-        *(str(step) for step in taken if step.name not in AFTER_VERIFYING),
-        *(f"{one.removal} {one.method.type} {one.method.id}" for one in plan.removals),
-        *(["revokeSessions again"] if again else []),
-        *(str(step) for step in taken if step.name in AFTER_VERIFYING),
+    going = [line for line in outcome.methods if line.result in WOULD]
+    assert [(line.id, line.result) for line in going] == [
+        (one.method.id, f"would{one.removal.title()}") for one in plan.removals
     ]
-    assert set(codes(outcome)) <= {"wouldDo"}
+    assert outcome.methods[: len(going)] == tuple(going)
+    assert {(line.id, line.result) for line in outcome.methods[len(going) :]} == {
+        (line.id, line.result) for line in plan.staying
+    }
+    assert [(line.step, line.result, line.detail) for line in outcome.steps] == [
+        (str(one.step), StepResult.SKIPPED if one.skipped else StepResult.WOULD_DO, one.skipped) for one in plan.steps
+    ]
     assert (outcome.status, outcome.dry_run, outcome.verified) == (Status.PLANNED, True, False)
-    assert len(outcome.methods) == len(methods)
-    assert all(line.result is StepResult.SKIPPED for line in outcome.steps)
+    assert (outcome.reasons, len(outcome.methods)) == ((), len(methods))
 
 
-def test_outcome_of_a_dry_run_when_told_then_what_would_go_is_remaining() -> None:
-    """Nothing was removed, and the lines say so."""
-    methods = [a_method(), a_method(MethodType.PHONE, "p")]
+def test_outcome_of_a_dry_run_when_told_then_what_would_go_comes_first_and_what_stays_is_kept() -> None:
+    """Whatever the order in which Microsoft Graph lists them, and whatever an earlier try came to."""
+    methods = [a_method(), a_method(MethodType.PHONE, ALTERNATE_MOBILE), a_method(MethodType.PHONE, MOBILE)]
     plan = make_plan(methods, planned_steps(REREGISTER_PROFILE), make_scope(REREGISTER_PROFILE, Selection()))
-    outcome = planned(an_accepted_request(), note(an_evidence(), plan), plan, LATER)
-    assert [(line.type, line.result) for line in outcome.methods] == [
-        ("phone", MethodResult.REMAINING),
-        ("fido2", MethodResult.KEPT),
+    evidence = note(an_evidence(), plan)
+    unseen = MethodLine("email", MethodId("e"), None, None, MethodResult.REMAINING, "serviceUnavailable")
+    gone = MethodLine("phone", MethodId("o"), None, None, MethodResult.ALREADY_GONE)
+    evidence = replace(evidence, methods=(unseen, gone, *evidence.methods))
+    outcome = planned(an_accepted_request(), evidence, plan, LATER)
+    assert [(line.id, line.result) for line in outcome.methods] == [
+        (ALTERNATE_MOBILE, MethodResult.WOULD_DELETE),
+        (MOBILE, MethodResult.WOULD_DELETE),
+        ("e", MethodResult.KEPT),
+        ("o", MethodResult.ALREADY_GONE),
+        ("m1", MethodResult.KEPT),
     ]
-    assert outcome.steps == (StepLine("revokeSessions", StepResult.SKIPPED, LATER, "dry run"),)
+    assert outcome.steps == (StepLine("revokeSessions", StepResult.WOULD_DO, LATER),)
 
 
 def test_outcome_of_a_dry_run_when_there_is_nothing_to_do_then_it_has_no_reason() -> None:
@@ -238,6 +248,49 @@ def test_outcome_of_a_dry_run_when_there_is_nothing_to_do_then_it_has_no_reason(
 
 
 # --- Refused, invalid, failed ------------------------------------------------------------------------------------
+
+
+@given(listings, profiles, st.data())
+def test_reason_about_a_method_or_a_step_when_told_then_it_names_that_lines_id(
+    methods: tuple[Method, ...], profile: Profile, data: st.DataObject
+) -> None:
+    """Whoever reads the outcome with a program finds the line that a reason is about."""
+    open_results = st.sampled_from([None, *MethodResult])
+    plan = make_plan(methods, planned_steps(profile), make_scope(profile, Selection()))
+    evidence = note(an_evidence(), plan, (MethodType.EMAIL,))
+    evidence = replace(
+        evidence,
+        methods=tuple(replace(line, result=data.draw(open_results)) for line in evidence.methods),
+        steps=tuple(StepLine(str(one.step), data.draw(st.sampled_from(StepResult)), LATER) for one in plan.steps),
+    )
+    outcome = failed(an_accepted_request(), profile, "serviceUnavailable", LATER)
+    assert (outcome.reasons[0].method, outcome.reasons[0].step) == (None, None)
+    outcome = failed(an_accepted_request(evidence=evidence), profile, "serviceUnavailable", LATER)
+    ids, steps = {line.id for line in outcome.methods}, {line.step for line in outcome.steps}
+    for reason in outcome.reasons[1:]:
+        assert (reason.method in ids) is not (reason.step in steps)
+        assert (reason.method is None) is not (reason.step is None)
+
+
+@pytest.mark.parametrize("asked", ["JSmith@contoso.example", None])
+def test_outcome_of_any_end_when_told_then_it_says_whom_the_request_asked_for(asked: str | None) -> None:
+    """Also where nobody was found."""
+    accepted = an_accepted_request(replace(a_request(), asked=asked))
+    plan = Plan((), (), ())
+    ends = (
+        planned(accepted, an_evidence(), plan, LATER),
+        refused(accepted, an_evidence(), (), LATER),
+        invalid(accepted, (Problem("user", "unknownUser", "Nobody."),), LATER),
+        failed(accepted, None, "serviceUnavailable", LATER),
+        covered(
+            accepted,
+            an_evidence(),
+            Covered(COMPROMISED_PROFILE, coverage(), dry_run=False),
+            SecondLook(LATER, plan, ()),
+        ),
+        carried_out(accepted, an_evidence(), COMPROMISED_PROFILE, SEEN, LATER),
+    )
+    assert {end.asked for end in ends} == {asked}
 
 
 @pytest.mark.parametrize(("dry_run", "disabled"), list(product([True, False], [True, False])))
@@ -261,11 +314,10 @@ def test_outcome_of_a_refusal_in_a_dry_run_when_told_then_what_would_be_done_ins
     reason = Reason("privilegedRole", "The user holds a directory role.")
     outcome = refused_in_a_dry_run(an_accepted_request(), evidence, (reason,), steps, LATER)
     assert (outcome.status, outcome.dry_run) == (Status.REFUSED, True)
-    assert [each.code for each in outcome.reasons] == ["privilegedRole", "wouldDo", "wouldDo", "stepSkipped"]
-    assert [each.text for each in outcome.reasons[1:3]] == ["disableAccount", "revokeSessions"]
+    assert [each.code for each in outcome.reasons] == ["privilegedRole", "stepSkipped"]
     assert [(line.step, line.result, line.detail) for line in outcome.steps] == [
         ("disableAccount", StepResult.DONE, None),
-        ("revokeSessions", StepResult.SKIPPED, "dry run"),
+        ("revokeSessions", StepResult.WOULD_DO, None),
         ("resetPassword", StepResult.SKIPPED, "federatedPassword"),
     ]
 
@@ -371,6 +423,7 @@ def test_outcome_of_what_is_covered_when_nothing_was_registered_since_then_it_na
     assert (outcome.status, codes(outcome), outcome.methods) == (Status.COVERED, ["coveredBy"], ())
     assert (outcome.verified, outcome.follow_ups, outcome.finished_at) == (False, (), LATER)
     assert (outcome.dry_run, outcome.steps, outcome.user_id) == (False, (), ALICE)
+    assert outcome.covered_by == CoveredBy(RequestId("INC-1"), QUEUE, Status.COMPLETED, UNTIL)
     assert outcome.reasons[0].text == (
         "The reset INC-1 of queue covers it: it ended as completed. It looked last at 2026-11-24T08:00:00+00:00. "
         "What was seen later, as observedAt says, is reset again."
@@ -389,6 +442,7 @@ def test_outcome_of_what_is_covered_when_something_was_registered_since_then_it_
         ("phone", "p", MethodResult.REMAINING, "registeredSinceReset"),
     ]
     assert outcome.reasons[2].text == "phone p was registered since that reset."
+    assert [reason.method for reason in outcome.reasons] == [None, "new", "p"]
 
 
 def test_outcome_of_what_is_covered_when_the_reset_left_something_behind_then_that_is_not_new() -> None:
@@ -427,6 +481,7 @@ def test_outcome_of_what_is_covered_when_a_type_cannot_be_listed_then_it_is_part
     outcome = look_again(by=coverage(*stayed), unlisted=(MethodType.PHONE,))
     assert outcome.status is status
     assert codes(outcome)[1:] == (["notPermitted"] if status is Status.PARTIAL else [])
+    assert [line.id for line in outcome.methods] == [reason.method for reason in outcome.reasons[1:]]
 
 
 @pytest.mark.parametrize(
@@ -454,6 +509,8 @@ def test_outcome_of_what_is_covered_when_it_is_a_dry_run_then_it_is_planned_and_
     outcome = look_again(*methods, dry_run=True)
     assert (outcome.status, outcome.dry_run) == (Status.PLANNED, True)
     assert codes(outcome) == ["coveredBy", *["registeredSinceReset"] * len(methods)]
+    assert [line.result for line in outcome.methods] == [MethodResult.KEPT] * len(methods)
+    assert outcome.covered_by
 
 
 def test_outcome_of_what_is_covered_when_it_had_begun_itself_then_what_it_did_is_told() -> None:

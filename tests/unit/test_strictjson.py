@@ -80,6 +80,13 @@ def test_parse_json_when_refusing_quotes_keys_only_escaped_and_cut(text: str, me
     assert str(caught.value) == expected
 
 
+def test_parse_json_when_a_key_repeats_then_its_place_is_known() -> None:
+    """Outer ones first; the keys are as they were written."""
+    with pytest.raises(StrictJsonError) as caught:
+        parse_json('[1, {"b": [{"a": 1, "a": 2}], "": 1, "": {"c": 1, "c": 1}}]')
+    assert caught.value.places == ((1, ""), (1, "b", 0, "a"), (1, "", "c"))
+
+
 def test_parse_json_refuses_more_than_sixty_four_levels() -> None:
     """The depth is part of the contract with senders."""
     assert MAX_DEPTH == 64

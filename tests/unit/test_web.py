@@ -352,7 +352,7 @@ async def test_call_that_not_all_was_accepted_of_says_when_and_how_to_send_it_ag
 
 # --- Several users ----------------------------------------------------------------------------------------------
 
-CHILDREN = ("INC-1.ABCDEFGHIJKLMNOP", "INC-1.ABCDEFGHIJKLMNOQ")
+CHILDREN = ("INC-1~ABCDEFGHIJKLMNOP", "INC-1~ABCDEFGHIJKLMNOQ")
 
 
 def children(*outcomes: Outcome | None) -> tuple[AcceptedRequest, ...]:
@@ -407,9 +407,9 @@ async def test_get_of_the_id_of_several_looks_at_those_of_all_for_a_reader_only(
     ("ids", "location"),
     [
         (CHILDREN, "/api/resets/INC-1"),
-        ((CHILDREN[0], "INC-2.ABCDEFGHIJKLMNOP"), None),
+        ((CHILDREN[0], "INC-2~ABCDEFGHIJKLMNOP"), None),
         (("INC-1", "INC-2"), None),
-        (("a%b/c.ABCDEFGHIJKLMNOP",) * 2, "/api/resets/a%25b%2Fc"),
+        (("a%b/c~ABCDEFGHIJKLMNOP",) * 2, "/api/resets/a%25b%2Fc"),
     ],
 )
 async def test_post_of_several_leads_to_their_common_id(ids: tuple[str, ...], location: str | None) -> None:

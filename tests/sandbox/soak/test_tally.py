@@ -51,7 +51,7 @@ def test_open_when_neither_outcome_nor_dead_letter_then_named() -> None:
     """Of several users each child counts."""
     books = Books(accepted={"queue:A", "queue:B", "functionKey:C"})
     books.families.update({"queue:F": 2, "queue:G": 1, "queue:H": 3})
-    closed = {"queue:A", "queue:B", "queue:F.AAAAAAAAAAAAAAAA", "queue:G.AAAAAAAAAAAAAAAA", "queue:H"}
+    closed = {"queue:A", "queue:B", "queue:F~AAAAAAAAAAAAAAAA", "queue:G~AAAAAAAAAAAAAAAA", "queue:H"}
     assert find_open(books, closed) == {"functionKey:C", "queue:F"}
     assert books.requests == 9
 
