@@ -88,7 +88,7 @@ async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG00
 
 def _read(req: func.HttpRequest) -> web.HttpCall:
     return web.HttpCall(
-        req.method.upper(), {name.lower(): value for name, value in req.headers.items()}, req.get_body()
+        req.method.upper(), {name.lower(): value for name, value in req.headers.items()}, req.get_body(), req.url
     )
 
 

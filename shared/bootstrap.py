@@ -90,7 +90,7 @@ def build(settings: Settings) -> House:
         jitter=random.SystemRandom().random,
     )
     check = partial(check_readiness, settings.policy, directory)
-    web = Web(reception, settings.require_entra_caller, check)
+    web = Web(reception, settings.require_entra_caller, check, settings.public_url)
     sweep, waker = Sweep(ledger, bus, clock, reception.endings), Waker(ledger, bus, clock, service.budgets)
     return House(reception, sweep, waker, web, directory, ledger, bus, vault)
 

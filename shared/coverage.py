@@ -39,9 +39,8 @@ def seen_at(accepted: AcceptedRequest, cooldown: timedelta) -> datetime:
 
 def last_look_of(outcome: Outcome) -> datetime:
     """Return until when a success has looked: the start of its last verifying listing, or of what covers it."""
-    if outcome.covered_by:
-        return outcome.covered_by.verified_at
-    return outcome.verified_at or outcome.started_at or outcome.accepted_at
+    covering = outcome.covered_by.verified_at if outcome.covered_by else None
+    return covering or outcome.verified_at or outcome.started_at or outcome.accepted_at
 
 
 def coverage_of(  # noqa: PLR0913 - what was asked for, what was done, and when

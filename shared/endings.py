@@ -69,6 +69,17 @@ class Endings:
             code = outcome.reasons[0].code
             await self.bus.reject(RejectedCopy(body, code, text, outcome.request_id, outcome.caller))
 
+    async def end_malformed(self, row: AcceptedRequest, body: bytes | None = None) -> None:
+        """Keep what is no request, where its id is not another's; tell it if it came in a message, `body`.
+
+        Raises BusUnavailableError and LedgerUnavailableError; a second call tells it again.
+        """
+        kept = await self.ledger.accept(row)
+        if row.outcome and body is not None:
+            await self.tell(row.outcome, body)
+        if kept.is_malformed:
+            await self.ledger.mark_reported(kept.key, kept.run)
+
     async def postpone(self, accepted: AcceptedRequest, body: bytes, error: Later | GraphError) -> None:
         """Schedule a resume, then remember for when; past the end of patience it has failed.
 

@@ -19,12 +19,23 @@ from shared.errors import (
     OutOfTimeError,
     UnreadableRowError,
 )
-from shared.intake import Envelope, Resume, fingerprint, parent_of, parse_resume, queue_parent_id, read_body
+from shared.intake import (
+    Envelope,
+    Item,
+    Resume,
+    common_parent,
+    fingerprint,
+    parent_of,
+    parse_resume,
+    queue_parent_id,
+    read_body,
+)
 from shared.logs import log
-from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey, ResetRequest
+from shared.malformed import malformed_row
+from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey
 from shared.patience import LOST_AFTER, waiting_after
 from shared.policy import Policy
-from shared.ports import Bus, Call, Clock, Delivery, Family, Finished, Ledger, Pending, Reply
+from shared.ports import Bus, Call, Clock, Delivery, Family, Finished, Ledger, Pending, Reply, Taken
 from shared.vocabulary import QUEUE, Caller, RequestId, Source, Status, UserId
 
 DELIVERY_SECONDS = 240.0  # the own deadline of one delivery: the rest of a large user goes on in the next
@@ -97,17 +108,14 @@ class Reception:
             return
         parent_id = queue_parent_id(delivery.message_id, delivery.sequence_number)
         items = read_body(delivery.body, self._envelope(parent_id, derive=True))
-        for item in items:
-            if isinstance(item, InvalidItem):
-                await self.endings.tell(self._invalid(item, QUEUE, Source.QUEUE, parent_id), delivery.body)
-        offers = [
-            self._offer(item, QUEUE, Source.QUEUE, delivery.enqueued_at)
-            for item in items
-            if isinstance(item, ResetRequest)
-        ]
+        rows = [self._offer(item, QUEUE, Source.QUEUE, delivery.enqueued_at, parent_id) for item in items]
+        offers = [row for row in rows if not row.is_malformed]
         if len(items) > 1:  # nobody asks for the parent of one
-            await self._remember_families(offers)
+            await self._remember_families(rows, parent_id)
         kept = await self._accept_all(offers, at_once=len(items) > 1)
+        for row in rows:
+            if row.is_malformed:
+                await self.endings.end_malformed(row, delivery.body)
         for ended in kept:
             if isinstance(ended, Outcome):
                 await self.endings.tell(ended, delivery.body)
@@ -162,30 +170,31 @@ class Reception:
 
     # --- HTTP ---------------------------------------------------------------------------------------------------
 
-    async def take_call(self, call: Call) -> tuple[Reply, ...]:
+    async def take_call(self, call: Call) -> Taken:
         """Accept what a call asks for and wait up to 60 s for the end of it; several users are only accepted.
 
-        One reply a request, in order. Raises LedgerUnavailableError when not all was accepted; what was goes on.
+        Raises LedgerUnavailableError when not all was accepted; what was goes on.
         """
         parent_id = call.idempotency_key or RequestId(self.new_id())
         items = read_body(call.body, self._envelope(parent_id, derive=False, idempotency_key=call.idempotency_key))
         now = self.clock.now()
-        offers = [self._offer(item, call.caller, Source.HTTP, now) for item in items if isinstance(item, ResetRequest)]
-        await self._remember_families(offers)
-        kept = await self._accept_all(offers, at_once=len(items) > 1)
+        rows = [self._offer(item, call.caller, Source.HTTP, now, parent_id) for item in items]
+        parent_id = common_parent((row.key.request_id for row in rows), parent_id)
+        malformed = [row for row in rows if row.is_malformed]
+        if len(rows) > len(malformed):
+            await self._remember_families(rows, parent_id)
+        kept = await self._accept_all([row for row in rows if not row.is_malformed], at_once=len(items) > 1)
         going_on = _going_on(kept)
         at = now + timedelta(seconds=SAFETY_RESUME_SECONDS if len(items) == 1 else 0)
         if going_on:
             await self._schedule(going_on, at)
         if len(items) == 1 and going_on:
-            return (await self._carry_out_inline(going_on[0], at),)
-        rows = iter(kept)
-        return tuple(
-            Finished(self._invalid(item, call.caller, Source.HTTP, RequestId(self.new_id())))
-            if isinstance(item, InvalidItem)
-            else _reply(next(rows))
-            for item in items
-        )
+            return Taken(parent_id, (await self._carry_out_inline(going_on[0], at),))
+        if malformed:
+            await self._keep_malformed(malformed, parent_id)
+        accepted = iter(kept)
+        replies = tuple(Finished(row.outcome) if row.outcome else _reply(next(accepted), at) for row in rows)
+        return Taken(parent_id, replies)
 
     async def look_up(self, request_id: RequestId, caller: Caller, *, any_caller: bool) -> AcceptedRequest | None:
         """Return the caller's own request of that id, else, with `any_caller`, the one that was accepted last."""
@@ -265,10 +274,15 @@ class Reception:
             idempotency_key=idempotency_key,
         )
 
-    def _offer(self, request: ResetRequest, caller: Caller, source: Source, enqueued_at: datetime) -> AcceptedRequest:
-        key, now = RequestKey(caller, request.request_id), self.clock.now()
+    def _offer(
+        self, item: Item, caller: Caller, source: Source, enqueued_at: datetime, parent_id: RequestId
+    ) -> AcceptedRequest:
+        """Make the row of a request, or of what is none."""
+        key, now = RequestKey(caller, item.request_id or parent_id), self.clock.now()
         due_at = now + (_UNSCHEDULED if source is Source.HTTP else timedelta(seconds=DELIVERY_SECONDS))
-        return AcceptedRequest(key, fingerprint(request), request, source, now, enqueued_at, due_at, now)
+        if isinstance(item, InvalidItem):
+            return malformed_row(item, key, source, now, due_at)
+        return AcceptedRequest(key, fingerprint(item), item, source, now, enqueued_at, due_at, now)
 
     async def _accept_all(self, offers: list[AcceptedRequest], *, at_once: bool) -> list[AcceptedRequest | Outcome]:
         """Make each a row of the ledger; raise UnreadableRowError in the end where the row of one cannot be read.
@@ -293,14 +307,26 @@ class Reception:
             raise unreadable[0]
         return kept
 
-    async def _remember_families(self, offers: Iterable[AcceptedRequest]) -> None:
-        """Remember those whose id comes from their body's as its children, before they are there."""
+    async def _remember_families(self, rows: list[AcceptedRequest], parent_id: RequestId) -> None:
+        """Remember those whose id is derived, and all of a body for several, as their parent's children beforehand."""
         families: dict[RequestKey, list[RequestId]] = {}
-        for key in (offered.key for offered in offers):
-            if parent_id := parent_of(key.request_id):
-                families.setdefault(RequestKey(key.caller, parent_id), []).append(key.request_id)
-        for parent, children in families.items():
-            await self.ledger.add_children(parent, tuple(children))
+        for key in (row.key for row in rows):
+            if parent := parent_of(key.request_id):
+                families.setdefault(RequestKey(key.caller, parent), []).append(key.request_id)
+        if len(rows) > 1:
+            ids = [row.key.request_id for row in rows]
+            families[RequestKey(rows[0].key.caller, common_parent(ids, parent_id))] = ids
+        for family, children in families.items():
+            await self.ledger.add_children(family, tuple(dict.fromkeys(children)))
+
+    async def _keep_malformed(self, rows: list[AcceptedRequest], parent_id: RequestId) -> None:
+        """Keep what a call sent that is no request; where the ledger does not take it, the answer says it all."""
+        try:
+            await self._remember_families(rows, parent_id)
+            for batch in batched(rows, ROWS_AT_ONCE, strict=False):
+                await asyncio.gather(*(self.endings.end_malformed(row) for row in batch))
+        except LedgerUnavailableError:
+            log("malformedNotKept", logging.WARNING, requestId=rows[0].key.request_id, result=f"{len(rows)} items")
 
     async def _accept(self, offered: AcceptedRequest) -> AcceptedRequest | Outcome:
         """Make it a row of the ledger (product.md 5).
@@ -309,6 +335,8 @@ class Reception:
         out. Return an outcome of its own when the id is another request's.
         """
         kept = await self.ledger.accept(offered)
+        if kept.is_malformed:
+            kept = await self.ledger.restart(offered, kept)
         if kept.fingerprint != offered.fingerprint:
             text = "Another request of this caller has this id; ask for something else under an id of its own."
             return outcomes.invalid(offered, (Problem("requestId", "requestIdReused", text),), self.clock.now())
@@ -316,7 +344,9 @@ class Reception:
             return kept
         if self._is_replay(offered, kept, kept.outcome):
             log("replayed", requestId=kept.key.request_id, caller=kept.key.caller, status=kept.outcome.status)
-            return kept
+            # A message that reports what a lost process did not is the first to do so.
+            is_first = offered.source is Source.QUEUE and not kept.reported
+            return kept if is_first else replace(kept, outcome=replace(kept.outcome, replayed=True))
         if not kept.reported:
             await self.endings.report(kept, kept.outcome, body_of(kept))
         return await self.ledger.restart(offered, kept)
@@ -333,25 +363,12 @@ class Reception:
         observed_at = offered.request.observed_at
         return observed_at is None or min(observed_at, offered.first_enqueued_at) <= last_look_of(outcome)
 
-    def _invalid(self, item: InvalidItem, caller: Caller, source: Source, fallback_id: RequestId) -> Outcome:
-        now = self.clock.now()
-        return Outcome(
-            request_id=item.request_id or fallback_id,
-            caller=caller,
-            status=Status.INVALID,
-            source=source,
-            accepted_at=now,
-            finished_at=now,
-            reasons=outcomes.reasons_of(item.problems),
-            asked=item.asked,
-        )
-
 
 def _going_on(kept: Iterable[AcceptedRequest | Outcome]) -> list[AcceptedRequest]:
     return [row for row in kept if isinstance(row, AcceptedRequest) and row.outcome is None]
 
 
-def _reply(kept: AcceptedRequest | Outcome) -> Reply:
+def _reply(kept: AcceptedRequest | Outcome, resumed_at: datetime) -> Reply:
     if isinstance(kept, Outcome):
         return Finished(kept)
-    return Finished(kept.outcome) if kept.outcome else Pending(kept.key, kept)
+    return Finished(kept.outcome) if kept.outcome else Pending(kept.key, replace(kept, due_at=resumed_at))

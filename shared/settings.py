@@ -72,6 +72,7 @@ class Settings:
     require_entra_caller: bool
     easy_auth_enabled: bool
     key_vault_url: str | None
+    public_url: str | None  # where callers reach the app, where Azure says so
 
     @property
     def tokens_let_in(self) -> bool:
@@ -101,6 +102,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         require_entra_caller=require_entra_caller,
         easy_auth_enabled=easy_auth_enabled,
         key_vault_url=key_vault_url,
+        public_url=reader.read_public_url(),
     )
 
 
@@ -179,6 +181,14 @@ class _Reader:
         if not _HTTPS_URL.fullmatch(url) and not _LOOPBACK_URL.fullmatch(url):
             self.complain("GRAPH_URL must be https://host (or http:// on loopback), without a path")
         return url
+
+    def read_public_url(self) -> str | None:
+        """Read where Azure says that the app is reached; what has a port is a developer's machine, and is not taken.
+
+        https://learn.microsoft.com/azure/app-service/reference-app-settings#app-environment
+        """
+        host = self.text("WEBSITE_HOSTNAME")
+        return f"https://{host}" if _NAMESPACE.fullmatch(host) else None
 
     def read_key_vault_url(self, policy: Policy | None) -> str | None:
         url = self.text("KEY_VAULT_URL").rstrip("/")

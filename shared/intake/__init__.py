@@ -8,6 +8,7 @@ an object field by field and gathers what is wrong; `identifiers`, `request_ids`
 from shared.intake.envelope import Envelope, Item
 from shared.intake.reading import Resume, parse_resume, read_body
 from shared.intake.request_ids import (
+    common_parent,
     fingerprint,
     parent_of,
     parse_request_id,
@@ -19,6 +20,7 @@ __all__ = [
     "Envelope",
     "Item",
     "Resume",
+    "common_parent",
     "fingerprint",
     "parent_of",
     "parse_request_id",

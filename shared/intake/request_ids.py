@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC
 
 from shared.model import RequestKey, ResetRequest, UserReference
@@ -71,6 +72,12 @@ def parent_of(request_id: RequestId) -> RequestId | None:
     """Return what an id was derived from; None for one that a sender named."""
     found = _DERIVED.fullmatch(request_id)
     return RequestId(found[1]) if found else None
+
+
+def common_parent(ids: Iterable[RequestId], otherwise: RequestId) -> RequestId:
+    """Return what all of them were derived from; `otherwise` where that is not one id."""
+    parents = {parent_of(each) for each in ids}
+    return (parents.pop() if len(parents) == 1 else None) or otherwise
 
 
 def fingerprint(request: ResetRequest) -> str:

@@ -24,7 +24,7 @@ from shared.ledger.rows import (
 from shared.ledger.sqlite_claims import SqliteClaims
 from shared.ledger.sqlite_limits import SqliteLimits
 from shared.ledger.sqlite_rows import COLUMNS, read_keys, read_request, read_row
-from shared.model import AcceptedRequest, Control, Outcome, RequestKey, Waiting
+from shared.model import MALFORMED, AcceptedRequest, Control, Outcome, RequestKey, Waiting
 from shared.ports import Clock
 from shared.vocabulary import Mark, RequestId, UserId
 
@@ -38,7 +38,7 @@ _REPLACE = f"""
 """  # noqa: S608 - as above
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM requests"  # noqa: S608 - as above
 _SELECT_KEY = f"{_SELECT} WHERE caller = ? AND request_id = ?"
-_SELECT_LAST = f"{_SELECT} WHERE request_id = ? ORDER BY accepted_at DESC, rowid DESC"
+_SELECT_LAST = f"{_SELECT} WHERE request_id = ? ORDER BY fingerprint = ?, accepted_at DESC, rowid DESC"
 _COUNT_ATTEMPT = """
     UPDATE requests SET attempts = attempts + 1 WHERE caller = ? AND request_id = ? RETURNING attempts
 """
@@ -119,7 +119,7 @@ class SqliteLedger(SqliteLimits):
 
     async def find(self, request_id: RequestId) -> AcceptedRequest | None:
         """Return the request of that id that was accepted last, whoever asked for it; None when there is none."""
-        return await self._select_first(_SELECT_LAST, (request_id,))
+        return await self._select_first(_SELECT_LAST, (request_id, MALFORMED))
 
     async def restart(self, offered: AcceptedRequest, ended: AcceptedRequest) -> AcceptedRequest:
         """Replace the run that `ended` by a fresh one; return what is kept now: another worker may be faster."""

@@ -35,7 +35,7 @@ from shared.ledger.table_rows import (
     waiting_row,
 )
 from shared.ledger.tables import CONTROL, PREFIX, REQUESTS, USERS, Row, Tables, keys, read_text, write_text
-from shared.model import AcceptedRequest, Control, Outcome, RequestKey, Waiting
+from shared.model import MALFORMED, AcceptedRequest, Control, Outcome, RequestKey, Waiting
 from shared.vocabulary import Caller, Mark, RequestId, UserId
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class TableLedger(TableLimits):
         """Return the request of that id that was accepted last, whoever asked for it; None when there is none."""
         rows = await self._tables.query(REQUESTS, "PartitionKey eq @id", {"id": request_id})
         unreadable: UnreadableRowError | None = None
-        for row in sorted(rows, key=lambda row: str(row.get("accepted_at")), reverse=True):
+        for row in sorted(rows, key=_place_of, reverse=True):
             try:
                 return await self._requests.compose(row)
             except UnreadableRowError as error:
@@ -240,3 +240,8 @@ class TableLedger(TableLimits):
     async def close(self) -> None:
         """Close the connections; nothing is called afterwards."""
         await self._tables.close()
+
+
+def _place_of(row: Row) -> tuple[bool, str]:
+    """Put requests of one id in the order of acceptance, and before them what is malformed."""
+    return row.get("fingerprint") != MALFORMED, str(row.get("accepted_at"))

@@ -3,6 +3,7 @@
 from shared.model.directory import Group, Method, Presence, RoleHolding, SignIn, Subject, User
 from shared.model.history import Control, Coverage
 from shared.model.record import (
+    MALFORMED,
     AcceptedRequest,
     CoveredBy,
     Evidence,
@@ -30,6 +31,7 @@ from shared.model.requests import (
 )
 
 __all__ = [
+    "MALFORMED",
     "AcceptedRequest",
     "Budget",
     "Control",

@@ -174,6 +174,9 @@ class HeldBack:
     waiting: Waiting
 
 
+MALFORMED = "malformed"  # stands for the fingerprint of what is no request
+
+
 @dataclass(frozen=True)
 class AcceptedRequest:
     """A request that the ledger holds: from here on it ends somewhere visible.
@@ -198,3 +201,8 @@ class AcceptedRequest:
     reported: bool = False
     user_id: UserId | None = None
     waiting: Waiting | None = None
+
+    @property
+    def is_malformed(self) -> bool:
+        """Whether it is no request, kept only so that it can be looked up: one under the same id takes its place."""
+        return self.fingerprint == MALFORMED

@@ -2,7 +2,7 @@
 
 from shared.ports.directory import Directory, Listing, NamedPresence, TemporaryAccessPass
 from shared.ports.ledger import Claim, Ledger
-from shared.ports.messages import Bus, Call, Delivery, Family, Finished, Front, Pending, RejectedCopy, Reply
+from shared.ports.messages import Bus, Call, Delivery, Family, Finished, Front, Pending, RejectedCopy, Reply, Taken
 from shared.ports.time import Clock
 from shared.ports.vault import Vault
 
@@ -22,6 +22,7 @@ __all__ = [
     "Pending",
     "RejectedCopy",
     "Reply",
+    "Taken",
     "TemporaryAccessPass",
     "Vault",
 ]

@@ -65,7 +65,10 @@ class Ledger(Protocol):
         ...
 
     async def find(self, request_id: RequestId) -> AcceptedRequest | None:
-        """Return the request of that id that was accepted last, whoever asked for it; None when there is none."""
+        """Return the request of that id that was accepted last, whoever asked for it; None when there is none.
+
+        What is malformed is returned only where no request has that id.
+        """
         ...
 
     async def restart(self, offered: AcceptedRequest, ended: AcceptedRequest) -> AcceptedRequest:

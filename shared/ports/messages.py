@@ -62,6 +62,14 @@ type Reply = Finished | Pending
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What became of a call: a reply a request, in order; those of several are found together under `parent_id`."""
+
+    parent_id: RequestId
+    replies: tuple[Reply, ...]
+
+
+@dataclass(frozen=True)
 class Family:
     """The requests that one body for several users was split into, as they are now.
 
@@ -76,10 +84,10 @@ class Family:
 class Front(Protocol):
     """What the HTTP side asks of the reception."""
 
-    async def take_call(self, call: Call) -> tuple[Reply, ...]:
+    async def take_call(self, call: Call) -> Taken:
         """Accept what a call asks for and wait up to 60 s for the end of it; several users are only accepted.
 
-        One reply a request, in order. Raises LedgerUnavailableError when not all was accepted; what was goes on.
+        Raises LedgerUnavailableError when not all was accepted; what was goes on.
         """
         ...
 

@@ -5,16 +5,16 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import quote
 
-from shared.documents import outcome_document, time_text
+from shared.documents import outcome_document, reason_documents, time_text, user_document
 from shared.errors import LedgerUnavailableError
-from shared.intake import parent_of
 from shared.logs import alert, correlation_id, log
 from shared.model import AcceptedRequest, Outcome, Reason
-from shared.ports import Family, Finished, Pending, Reply
+from shared.ports import Family, Finished, Reply, Taken
 from shared.strictjson import Json
 from shared.vocabulary import Status
+from shared.web.addresses import address_of
+from shared.web.refusals import as_seen
 
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
@@ -41,6 +41,18 @@ class HttpAnswer:
     def body(self) -> bytes:
         """The document as JSON."""
         return json.dumps(self.document).encode()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who gets an answer: at which scheme and host they reach us, and whether they may read all."""
+
+    origin: str
+    may_read_all: bool
+
+    def sees(self, outcome: Outcome) -> Outcome:
+        """Return what they may see of an outcome."""
+        return as_seen(outcome, may_read_all=self.may_read_all)
 
 
 def health() -> HttpAnswer:
@@ -71,9 +83,11 @@ def unknown_request() -> HttpAnswer:
     return problem(HTTPStatus.NOT_FOUND, "unknownRequest", "There is no such request.")
 
 
-def answer_one(reply: Reply) -> HttpAnswer:
+def answer_one(reply: Reply, reader: Reader) -> HttpAnswer:
     """Answer a call for one user: its outcome, as a problem where it is no success, or 202."""
-    return _answer_outcome(reply.outcome) if isinstance(reply, Finished) else _accepted(reply.key.request_id)
+    if isinstance(reply, Finished):
+        return _answer_outcome(reader.sees(reply.outcome))
+    return _going_on(reply.key.request_id, _waiting_line(reply.key.request_id, reply.row), reader)
 
 
 def _answer_outcome(outcome: Outcome) -> HttpAnswer:
@@ -97,53 +111,74 @@ def _outcome_problem(status: HTTPStatus, reasons: tuple[Reason, ...], document: 
     )
 
 
-def _line(reply: Reply) -> Json:
-    if isinstance(reply, Finished):
-        return outcome_document(reply.outcome)
-    return {"requestId": reply.key.request_id, "status": "accepted"}
-
-
-def answer_several(replies: tuple[Reply, ...]) -> HttpAnswer:
+def answer_several(taken: Taken, reader: Reader) -> HttpAnswer:
     """Answer several requests: 202 with a line each, 400 when none of them was one."""
-    lines = [_line(reply) for reply in replies]
-    invalid = [reply for reply in replies if isinstance(reply, Finished) and reply.outcome.status is Status.INVALID]
-    if len(invalid) == len(replies):
-        return problem(HTTPStatus.BAD_REQUEST, "noValidRequest", "None of the requests is valid.", requests=lines)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    parents = {parent_of(reply.key.request_id) for reply in replies if isinstance(reply, Pending)}
-    if len(parents) == 1 and (parent := parents.pop()):
-        headers["Location"] = _address(parent)
-    return HttpAnswer(HTTPStatus.ACCEPTED, {"status": "accepted", "requests": lines}, headers=headers)
+    lines: list[Json] = [
+        outcome_document(reader.sees(reply.outcome))
+        if isinstance(reply, Finished)
+        else _waiting_line(reply.key.request_id, reply.row)
+        for reply in taken.replies
+    ]
+    ended = [reply.outcome.status for reply in taken.replies if isinstance(reply, Finished)]
+    if ended.count(Status.INVALID) == len(lines):
+        text = "None of the requests is valid."
+        return problem(HTTPStatus.BAD_REQUEST, "noValidRequest", text, requestId=taken.parent_id, requests=lines)
+    return _going_on(taken.parent_id, _family_document(taken.parent_id, "accepted", lines), reader)
 
 
-def answer_row(row: AcceptedRequest) -> HttpAnswer:
+def answer_row(row: AcceptedRequest, reader: Reader) -> HttpAnswer:
     """Show one request: 200 with its outcome, whatever that is, else 202."""
     if row.outcome:
-        return HttpAnswer(HTTPStatus.OK, outcome_document(row.outcome))
-    return _accepted(row.key.request_id, acceptedAt=time_text(row.accepted_at), attempts=row.attempts)
+        return HttpAnswer(HTTPStatus.OK, outcome_document(reader.sees(row.outcome)))
+    return _going_on(row.key.request_id, _waiting_line(row.key.request_id, row), reader)
 
 
-def answer_family(family: Family) -> HttpAnswer:
+def answer_family(family: Family, reader: Reader) -> HttpAnswer:
     """Show each of several users' requests as it is now: 200 once all have ended, 202 until then."""
     lines: list[Json] = [
-        {"requestId": row.key.request_id, "status": row.outcome.status.value if row.outcome else "accepted"}
+        _ended_line(reader.sees(row.outcome)) if row.outcome else _waiting_line(row.key.request_id, row)
         for row in family.children
     ]
     lines += [{"requestId": request_id, "status": "unreadable"} for request_id in family.unreadable]
-    document: dict[str, Json] = {"requestId": family.parent_id, "requests": lines}
     if all(row.outcome for row in family.children):
-        return HttpAnswer(HTTPStatus.OK, document | {"status": "ended"})
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return HttpAnswer(HTTPStatus.ACCEPTED, document | {"status": "accepted"}, headers=headers)
+        return HttpAnswer(HTTPStatus.OK, _family_document(family.parent_id, "ended", lines))
+    return _going_on(family.parent_id, _family_document(family.parent_id, "accepted", lines), reader)
 
 
-def _address(request_id: str) -> str:
-    return f"/api/resets/{quote(request_id, safe=':')}"
+def _family_document(parent_id: str, status: str, lines: list[Json]) -> dict[str, Json]:
+    return {"requestId": parent_id, "status": status, "requests": lines}
 
 
-def _accepted(request_id: str, **more: Json) -> HttpAnswer:
-    headers = {"Location": _address(request_id), "Retry-After": str(RETRY_AFTER_SECONDS)}
-    return HttpAnswer(HTTPStatus.ACCEPTED, {"requestId": request_id, "status": "accepted", **more}, headers=headers)
+def _ended_line(outcome: Outcome) -> Json:
+    """Show in short how one of several ended; what was invalid says all that is wrong, for its sender may mend it."""
+    user = user_document(outcome.asked, outcome.user_id, outcome.user_principal_name)
+    line: dict[str, Json] = {"requestId": outcome.request_id, "status": outcome.status.value, "user": user}
+    return line | ({"reasons": reason_documents(outcome.reasons)} if outcome.status is Status.INVALID else {})
+
+
+def _waiting_line(request_id: str, row: AcceptedRequest | None) -> dict[str, Json]:
+    """Show a request that has not ended: what it waits for, since when, and when it is tried next, if that is known.
+
+    Before anything is scheduled a request is due earlier than it was accepted, so that it is missed soon.
+    """
+    waiting = row.waiting if row else None
+    is_scheduled = row and row.due_at >= row.accepted_at
+    return {
+        "requestId": request_id,
+        "status": "accepted",
+        "user": user_document(row.request.asked if row else None),
+        "acceptedAt": time_text(row.accepted_at) if row else None,
+        "attempts": row.attempts if row else None,
+        "waitingFor": waiting.why.value if waiting else None,
+        "since": time_text(waiting.since) if waiting else None,
+        "nextTryAt": time_text(row.due_at) if row and is_scheduled else None,
+    }
+
+
+def _going_on(request_id: str, document: dict[str, Json], reader: Reader) -> HttpAnswer:
+    """Answer 202: where to look, and when."""
+    headers = {"Location": address_of(reader.origin, request_id), "Retry-After": str(RETRY_AFTER_SECONDS)}
+    return HttpAnswer(HTTPStatus.ACCEPTED, document, headers=headers)
 
 
 def method_not_allowed(allowed: str) -> HttpAnswer:

@@ -11,8 +11,10 @@ from shared.logs import log
 from shared.ports import Call, Front
 from shared.readiness import Readiness, readiness_document
 from shared.vocabulary import RequestId
+from shared.web.addresses import origin_of
 from shared.web.answers import (
     HttpAnswer,
+    Reader,
     answer_family,
     answer_one,
     answer_row,
@@ -30,23 +32,26 @@ from shared.web.principals import KEY_HOLDER, READ_ROLE, REQUEST_ROLE, Principal
 
 @dataclass(frozen=True)
 class HttpCall:
-    """What reached us: `headers` have lower-case names."""
+    """What reached us: `headers` have lower-case names, `url` is the address as the host saw it."""
 
     method: str
     headers: Mapping[str, str]
     body: bytes = b""
+    url: str = ""
 
 
 @dataclass(frozen=True)
 class Web:
     """Answers calls. `require_entra`: only principals that App Service Authentication vouches for.
 
-    `check` says what our identity can do of what the policy asks for, or raises TokenError.
+    `check` says what our identity can do of what the policy asks for, or raises TokenError. `public_url` is where we
+    are reached; without it the answers lead to where each call came.
     """
 
     front: Front
     require_entra: bool
     check: Callable[[], Awaitable[Readiness]]
+    public_url: str | None = None
 
     async def post_reset(self, call: HttpCall) -> HttpAnswer:
         """Answer `/api/resets`: 200 with the outcome, 202 when accepted, else a problem document."""
@@ -63,7 +68,9 @@ class Web:
             return problem(
                 HTTPStatus.BAD_REQUEST, "badIdempotencyKey", "Idempotency-Key: 1 to 100 of A-Z a-z 0-9 . _ : -"
             )
-        return await _answer(self._post(Call(call.body, principal.caller, idempotency_key)))
+        return await _answer(
+            self._post(Call(call.body, principal.caller, idempotency_key), self._reader(call, principal))
+        )
 
     async def get_reset(self, call: HttpCall, request_id: str) -> HttpAnswer:
         """Answer `/api/resets/{requestId}`: 200 with the outcome, 202 while it goes on, 404 for what nobody asked."""
@@ -75,7 +82,7 @@ class Web:
         if not (principal.may_request or principal.may_read_all):
             return role_missing(READ_ROLE)
         parsed = parse_stored_request_id(request_id)
-        return await _answer(self._get(parsed, principal)) if parsed else unknown_request()
+        return await _answer(self._get(parsed, principal, call)) if parsed else unknown_request()
 
     async def get_readiness(self, call: HttpCall) -> HttpAnswer:
         """Answer `/api/readiness`: 200 with what our identity can do and lacks, ready or not; 503 without a token."""
@@ -88,16 +95,22 @@ class Web:
             return role_missing(READ_ROLE)
         return await _answer(self._readiness())
 
-    async def _post(self, call: Call) -> HttpAnswer:
-        replies = await self.front.take_call(call)
-        return answer_one(replies[0]) if len(replies) == 1 else answer_several(replies)
+    async def _post(self, call: Call, reader: Reader) -> HttpAnswer:
+        taken = await self.front.take_call(call)
+        return answer_one(taken.replies[0], reader) if len(taken.replies) == 1 else answer_several(taken, reader)
 
-    async def _get(self, request_id: RequestId, principal: Principal) -> HttpAnswer:
-        any_caller = principal.may_read_all
-        if row := await self.front.look_up(request_id, principal.caller, any_caller=any_caller):
-            return answer_row(row)
-        family = await self.front.look_up_family(request_id, principal.caller, any_caller=any_caller)
-        return answer_family(family) if family else unknown_request()
+    async def _get(self, request_id: RequestId, principal: Principal, call: HttpCall) -> HttpAnswer:
+        """Show a request, else the several of that id; what was no request is shown where nothing else is."""
+        any_caller, reader = principal.may_read_all, self._reader(call, principal)
+        row = await self.front.look_up(request_id, principal.caller, any_caller=any_caller)
+        if row and not row.is_malformed:
+            return answer_row(row, reader)
+        if family := await self.front.look_up_family(request_id, principal.caller, any_caller=any_caller):
+            return answer_family(family, reader)
+        return answer_row(row, reader) if row else unknown_request()
+
+    def _reader(self, call: HttpCall, principal: Principal) -> Reader:
+        return Reader(origin_of(call.url, self.public_url), principal.may_read_all)
 
     async def _readiness(self) -> HttpAnswer:
         try:

@@ -8,7 +8,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from shared.errors import ClaimLostError, LedgerUnavailableError
-from shared.model import AcceptedRequest, RequestKey
+from shared.model import MALFORMED, AcceptedRequest, RequestKey
 from shared.ports import Ledger
 from shared.vocabulary import FUNCTION_KEY, QUEUE, Status
 from tests.contract.ledger_processes import other_process
@@ -132,6 +132,29 @@ async def test_find_returns_evidence_and_outcome_too(ledger: Ledger) -> None:
     await write_evidence(ledger, accepted(), evidence())
     await end(ledger, accepted(), outcome())
     assert await ledger.find(KEY.request_id) == replace(accepted(), evidence=evidence(), outcome=outcome())
+
+
+async def test_accept_of_what_has_ended_keeps_its_outcome(ledger: Ledger) -> None:
+    """What is malformed has ended when it is accepted; once reported, nobody looks for it."""
+    malformed = accepted(fingerprint=MALFORMED)
+    malformed = replace(malformed, outcome=outcome(Status.INVALID, methods=0))
+    assert await ledger.accept(malformed) == malformed
+    assert await read(ledger, KEY) == malformed
+    assert await ledger.unfinished(START + 9 * HOUR, 10) == (KEY,)
+    await ledger.mark_reported(KEY, 1)
+    assert await ledger.unfinished(START + 9 * HOUR, 10) == ()
+    restarted = await ledger.restart(asked_again(), await read(ledger, KEY))
+    assert (restarted.run, restarted.outcome) == (2, None)
+    assert await ledger.accept(malformed) == restarted
+
+
+async def test_find_returns_a_request_rather_than_what_is_malformed(ledger: Ledger) -> None:
+    """However late that came: whoever may send anything shadows nobody's request."""
+    late = accepted(key_of("INC-3177", FUNCTION_KEY), fingerprint=MALFORMED, accepted_at=START + HOUR)
+    await ledger.accept(late)
+    assert await ledger.find(KEY.request_id) == late
+    await ledger.accept(accepted())
+    assert await ledger.find(KEY.request_id) == accepted()
 
 
 async def test_find_of_an_unknown_id_returns_none(ledger: Ledger) -> None:

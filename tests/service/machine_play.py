@@ -123,7 +123,8 @@ class Play(RuleBasedStateMachine):
         offers = self._offers(body, FUNCTION_KEY)
         self.books.offers += offers
         try:
-            replies = await process.reception.take_call(Call(body.raw, FUNCTION_KEY, RequestId(body.message_id)))
+            call = Call(body.raw, FUNCTION_KEY, RequestId(body.message_id))
+            replies = (await process.reception.take_call(call)).replies
         except LedgerUnavailableError:
             return
         self.books.accepted |= {offer.key for offer in offers}

@@ -273,7 +273,7 @@ async def test_duplicate_within_a_day_of_completed_is_the_same_outcome_without_e
     door.stage.clock.advance(23 * 3_600)
     await door.receive(body)
     first, second = door.told()
-    assert first == second
+    assert (first["replayed"], second) == (False, first | {"replayed": True})
     assert len(door.stage.tenant.calls) == calls
     assert door.stage.types_of(DEVON) == ["softwareOath"]
 
@@ -303,7 +303,7 @@ async def test_duplicate_of_the_message_after_partial_is_the_same_outcome(door: 
     door.stage.clock.advance(30 * 3_600)
     await door.reception().receive(delivery)
     first, second = door.told()
-    assert first == second
+    assert (first["replayed"], second) == (False, first | {"replayed": True})
     assert ((await door.row()).run, "softwareOath" in door.stage.types_of(PARKER)) == (1, True)
 
 
@@ -312,7 +312,7 @@ async def test_duplicate_after_covered_is_the_same_outcome(door: Door) -> None:
     await door.receive({"requestId": "INC-1", "user": DEVON})
     for _ in range(2):
         await door.receive({"requestId": "INC-2", "user": DEVON}, "MSG-2")
-    assert door.told()[1] == door.told()[2]
+    assert door.told()[2] == door.told()[1] | {"replayed": True}
     assert (await door.row("INC-2")).run == 1
 
 
@@ -339,14 +339,18 @@ def web_of(door: Door) -> Web:
     return Web(door.reception(), require_entra=False, check=check)
 
 
+HERE = "http://127.0.0.1:7071"
+
+
 async def post(door: Door, **body: Any) -> HttpAnswer:  # noqa: ANN401 - JSON
     """Post a body over HTTP."""
-    return await web_of(door).post_reset(HttpCall("POST", {}, json.dumps(body).encode()))
+    return await web_of(door).post_reset(HttpCall("POST", {}, json.dumps(body).encode(), f"{HERE}/api/resets"))
 
 
 async def get(door: Door, request_id: str) -> HttpAnswer:
     """Look at a request over HTTP."""
-    return await web_of(door).get_reset(HttpCall("GET", {}), request_id)
+    call = HttpCall("GET", {}, url=f"{HERE}/api/resets/{request_id}")
+    return await web_of(door).get_reset(call, request_id)
 
 
 async def test_id_that_is_repeated_for_another_user_is_409(door: Door) -> None:
@@ -810,7 +814,7 @@ async def test_request_with_an_outcome_is_not_given_up(door: Door) -> None:
 async def test_several_users_are_shown_under_the_id_of_the_body(door: Door) -> None:
     """202 until all have ended, then 200; each line is one of them."""
     answer = await post(door, requestId="INC-1", users=[DEVON, OAKLEY])
-    assert (answer.status, answer.headers["Location"]) == (202, "/api/resets/INC-1")
+    assert (answer.status, answer.headers["Location"]) == (202, f"{HERE}/api/resets/INC-1")
     keys = [key for key, _ in door.resumes()]
     assert [row.due_at for row in [await door.row(key.partition(":")[2], FUNCTION_KEY) for key in keys]] == [START] * 2
     for status, word, lines in (
@@ -832,7 +836,7 @@ async def test_list_of_one_user_is_shown_under_the_id_of_the_body_too(door: Door
     shown = await get(door, "INC-1")
     (line,) = json.loads(shown.body)["requests"]
     assert (shown.status, line["status"]) == (200, "completed")
-    assert line["requestId"].startswith("INC-1.")
+    assert line["requestId"].startswith("INC-1~")
 
 
 async def test_one_valid_request_beside_an_invalid_one_is_resumed_at_once_and_shown(door: Door) -> None:
@@ -844,6 +848,70 @@ async def test_one_valid_request_beside_an_invalid_one_is_resumed_at_once_and_sh
     assert at == door.stage.clock.now()
     await door.receive({"resume": key})
     assert statuses(door) == ["completed"]
+
+
+async def test_array_when_some_of_it_is_invalid_then_its_parent_shows_each_in_order(door: Door) -> None:
+    """Also those that name their own ids, and those of whom nothing can be said."""
+    named, unknown = {"requestId": "INC-1", "user": DEVON}, {"requestId": "INC-2", "user": 1}
+    body = [named, 5, {"user": "x"}, {"user": OAKLEY}, unknown]
+    call = HttpCall("POST", {}, json.dumps(body).encode(), f"{HERE}/api/resets")
+    answer = await web_of(door).post_reset(call)
+    assert (answer.status, answer.document["requestId"]) == (202, "new-1")
+    assert answer.headers["Location"] == f"{HERE}/api/resets/new-1"
+    for key, _ in door.resumes():
+        await door.receive({"resume": key})
+    shown = await get(door, "new-1")
+    lines = json.loads(shown.body)["requests"]
+    assert (shown.status, shown.document["status"]) == (200, "ended")
+    assert [line["status"] for line in lines] == ["completed", "invalid", "invalid", "completed", "invalid"]
+    assert [line["user"]["asked"] for line in lines] == [DEVON, None, "x", OAKLEY, None]
+    assert [[reason["code"] for reason in line.get("reasons", [])] for line in lines] == [
+        *([], ["unknownShape"], ["badFormat"], [], ["wrongType"])
+    ]
+    for line in lines:
+        assert (await get(door, line["requestId"])).document["status"] == line["status"]
+
+
+async def test_array_when_all_of_it_is_invalid_then_it_can_be_looked_up_all_the_same(door: Door) -> None:
+    """Nothing was accepted, and every item says why."""
+    call = HttpCall("POST", {"idempotency-key": "BATCH-7"}, b'[5, {"user": "x"}]', f"{HERE}/api/resets")
+    answer = await web_of(door).post_reset(call)
+    assert (answer.status, answer.document["requestId"]) == (400, "BATCH-7")
+    shown = await get(door, "BATCH-7")
+    assert (shown.status, [line["status"] for line in json.loads(shown.body)["requests"]]) == (200, ["invalid"] * 2)
+
+
+async def test_body_that_could_not_be_read_when_it_is_mended_then_it_does_not_stand_before_its_requests(
+    door: Door,
+) -> None:
+    """Under the same id as several users."""
+    assert (await post(door, requestId="INC-1", users=[DEVON, "x"])).status == 400
+    assert (await get(door, "INC-1")).document["status"] == "invalid"
+    assert (await post(door, requestId="INC-1", users=[DEVON, OAKLEY])).status == 202
+    assert len(json.loads((await get(door, "INC-1")).body)["requests"]) == 2
+
+
+async def test_message_with_several_when_some_of_it_is_invalid_then_it_is_shown_under_its_message_id(
+    door: Door,
+) -> None:
+    """An operator who finds a copy on the rejected queue can look up what it was about."""
+    await door.receive(json.dumps([{"requestId": "INC-1", "user": DEVON}, {"user": "x"}]), "MSG-9")
+    (copy,) = door.rejected()
+    lines = json.loads((await get(door, "MSG-9")).body)["requests"]
+    assert [(line["requestId"], line["status"]) for line in lines] == [
+        ("INC-1", "completed"),
+        (copy.correlation_id, "invalid"),
+    ]
+    assert (await get(door, str(copy.correlation_id))).document["reasons"] == lines[1]["reasons"]
+
+
+async def test_call_that_is_malformed_is_answered_although_the_ledger_does_not_take_it(door: Door) -> None:
+    """It was to do nothing, and the answer says it all."""
+    door.stage.ledger_path.mkdir()  # where its file would be
+    (reply,) = await door.call({"user": "x"})
+    door.stage.ledger_path.rmdir()
+    assert isinstance(reply, Finished)
+    assert reply.outcome.status is Status.INVALID
 
 
 async def test_family_is_shown_to_its_caller_and_to_who_may_read_all(door: Door) -> None:
@@ -870,7 +938,7 @@ async def test_message_for_several_users_that_comes_again_repeats_nothing(door: 
     await door.receive({"resume": first})
     await door.receive(body)
     assert statuses(door) == ["completed", "completed"]
-    assert door.told()[0] == door.told()[1]
+    assert door.told()[1] == door.told()[0] | {"replayed": True}
     assert [key for key, _ in door.resumes()] == [first, second, second]
     family = await door.reception().look_up_family(RequestId("INC-1"), Caller("queue"), any_caller=False)
     assert family is not None

@@ -67,7 +67,8 @@ class Door:
     async def call(self, body: Any, key: str | None = None) -> tuple[Finished | Pending, ...]:  # noqa: ANN401 - JSON
         """Post a body."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return await self.reception().take_call(Call(raw, FUNCTION_KEY, RequestId(key) if key else None))
+        taken = await self.reception().take_call(Call(raw, FUNCTION_KEY, RequestId(key) if key else None))
+        return taken.replies
 
     async def go_on(self, key: str = "queue:INC-1") -> None:
         """Deliver the last resume of a request, when it is due."""
@@ -173,7 +174,7 @@ async def test_message_delivered_again_is_told_again_without_a_second_reset(door
     changes = len(door.stage.changes())
     await door.receive({"requestId": "INC-1", "user": DEVON})
     first, second = door.told()
-    assert first == second
+    assert (first["replayed"], second) == (False, first | {"replayed": True})
     assert len({message.message_id for message in door.bus.peek(AUDIT)}) == 1
     assert len(door.stage.changes()) == changes
 
@@ -251,7 +252,7 @@ async def test_message_for_several_users_becomes_a_row_and_a_resume_each(door: D
     await door.receive({"requestId": "INC-1", "users": [DEVON, OAKLEY]})
     keys = [key for key, _ in door.resumes()]
     assert len(keys) == 2
-    assert all(key.startswith("queue:INC-1.") for key in keys)
+    assert all(key.startswith("queue:INC-1~") for key in keys)
     assert door.told() == []
     for key in keys:
         await door.receive({"resume": key})
@@ -454,7 +455,7 @@ async def test_call_whose_ledger_fails_meanwhile_is_accepted_all_the_same(door: 
         raise LedgerUnavailableError
 
     body = json.dumps({"requestId": "INC-1", "user": DEVON}).encode()
-    (reply,) = await door.reception(fail).take_call(Call(body, FUNCTION_KEY))
+    (reply,) = (await door.reception(fail).take_call(Call(body, FUNCTION_KEY))).replies
     assert reply == Pending(key_of("INC-1", FUNCTION_KEY))
     assert len(door.resumes()) == 1
 
@@ -462,9 +463,8 @@ async def test_call_whose_ledger_fails_meanwhile_is_accepted_all_the_same(door: 
 async def test_call_whose_outcome_the_ledger_does_not_take_goes_on(door: Door) -> None:
     """What nobody keeps has not ended."""
     handle = fails_with(LedgerUnavailableError())
-    (reply,) = await door.reception(handle).take_call(
-        Call(json.dumps({"requestId": "INC-1", "user": DEVON}).encode(), FUNCTION_KEY)
-    )
+    body = json.dumps({"requestId": "INC-1", "user": DEVON}).encode()
+    (reply,) = (await door.reception(handle).take_call(Call(body, FUNCTION_KEY))).replies
     assert reply == Pending(key_of("INC-1", FUNCTION_KEY))
     assert door.told() == []
 
@@ -490,7 +490,7 @@ async def test_call_that_takes_too_long_is_pending(door: Door) -> None:
         raise AssertionError
 
     reception = replace(door.reception(never_ends), inline_seconds=0.05)
-    (reply,) = await reception.take_call(Call(b'{"user": "a@b.example"}', FUNCTION_KEY))
+    (reply,) = (await reception.take_call(Call(b'{"user": "a@b.example"}', FUNCTION_KEY))).replies
     assert started.is_set()
     assert isinstance(reply, Pending)
 
@@ -500,19 +500,58 @@ async def test_call_with_an_idempotency_key_is_answered_the_same_again(door: Doo
     (first,) = await door.call({"user": DEVON}, key="KEY-1")
     changes = len(door.stage.changes())
     (second,) = await door.call({"user": DEVON}, key="KEY-1")
-    assert first == second
+    assert isinstance(first, Finished)
+    assert second == Finished(replace(first.outcome, replayed=True))
+    kept = (await door.row("KEY-1", FUNCTION_KEY)).outcome
+    assert kept == first.outcome
+    assert not kept.replayed
     assert len(door.stage.changes()) == changes
     (other,) = await door.call({"user": OAKLEY}, key="KEY-1")
     assert isinstance(other, Finished)
     assert other.outcome.reasons[0].code == "requestIdReused"
 
 
-async def test_call_that_is_malformed_is_answered_only(door: Door) -> None:
-    """The answer names every problem; nothing is kept, told or copied."""
+async def test_call_that_is_malformed_is_answered_and_kept(door: Door) -> None:
+    """The answer names every problem and can be looked up; nobody else is told."""
     (reply,) = await door.call({"user": "x", "profile": 1})
     assert isinstance(reply, Finished)
     assert {reason.code for reason in reply.outcome.reasons} == {"badFormat", "wrongType"}
+    assert (reply.outcome.asked, reply.outcome.request_id) == ("x", "new-1")
+    row = await door.row("new-1", FUNCTION_KEY)
+    assert (row.outcome, row.reported) == (reply.outcome, True)
     assert (door.told(), door.rejected(), door.resumes()) == ([], (), [])
+
+
+async def test_message_that_is_malformed_when_its_outcome_is_kept_then_a_request_takes_its_id(door: Door) -> None:
+    """Whoever mends a body sends it under the same id; the other way about nothing is overwritten."""
+    await door.receive({"requestId": "INC-1", "user": "x"})
+    row = await door.row()
+    assert (row.is_malformed, row.reported, row.outcome and row.outcome.asked) == (True, True, "x")
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    assert [told["status"] for told in door.told()] == ["invalid", "completed"]
+    kept = await door.row()
+    assert (kept.is_malformed, kept.reported) == (False, True)
+    await door.receive({"requestId": "INC-1", "user": "y"})
+    assert [told["status"] for told in door.told()] == ["invalid", "completed", "invalid"]
+    assert await door.row() == kept
+
+
+async def test_message_that_is_malformed_when_it_could_not_be_told_then_the_sweep_tells_it_and_carries_nothing_out(
+    door: Door,
+) -> None:
+    """What is kept of it names nobody, although the body did."""
+    door.bus.refuse_sends(OUTCOMES, times=3)
+    with pytest.raises(BusUnavailableError):
+        await door.receive({"requestId": "INC-1", "user": DEVON, "password": "x"})
+    door.bus.clear_faults()
+    door.stage.clock.advance(3_600)
+    await door.sweep.resume_the_lost()
+    ((key, _),) = door.resumes()
+    await door.receive({"resume": key})
+    assert [(told["status"], told["user"]["asked"]) for told in door.told()] == [("invalid", DEVON)]
+    assert door.stage.changes() == []
+    outcome = await door.stage.service.handle(replace(await door.row(), outcome=None), door.stage.clock.now())
+    assert (outcome.status, door.stage.changes()) == (Status.INVALID, [])
 
 
 async def test_call_for_several_users_is_accepted(door: Door) -> None:

@@ -1,9 +1,11 @@
 """Outcomes and requests as the contract's JSON."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from shared.intake import Envelope, Item, fingerprint, read_body
 from shared.intake.request_ids import derive_request_id
 from shared.model import CoveredBy, Incident, MethodLine, Outcome, Reason, ResetRequest, Selection
 from shared.strictjson import Json
-from shared.vocabulary import QUEUE, MethodId, MethodResult, ProfileName, RequestId, Status, StepResult
+from shared.vocabulary import QUEUE, MethodId, MethodResult, ProfileName, RequestId, Status, StepResult, WaitingFor
 from tests.builders import ALICE, COMPROMISED, NOW, a_request, a_step, an_outcome
 from tests.strategies import outcomes, reset_requests, times
 
@@ -30,6 +32,10 @@ REQUEST_KEYS = {
     *("version", "requestId", "user", "profile", "reason", "requestedBy", "observedAt", "keep"),
     *("onlyRegisteredAfter", "keepUndated", "incident", "dryRun"),
 }
+COVERING_KEYS = {"requestId", "caller", "status", "verifiedAt"}
+USER_KEYS = {"asked", "id", "userPrincipalName"}
+INCIDENT_KEYS = {"id", "url", "title"}
+ROOT = Path(__file__).parents[2]
 TIME_KEYS = {"verifiedAt", "registeredAt", "at", "acceptedAt", "startedAt", "finishedAt"}
 
 
@@ -57,11 +63,9 @@ def test_document_of_any_outcome_when_written_then_it_is_json_with_exactly_the_c
     assert all(one.keys() == FOLLOW_UP_KEYS for one in document["followUps"])
     assert all(one.keys() == METHOD_KEYS for one in document["methods"])
     assert all(one.keys() == STEP_KEYS for one in document["steps"])
-    assert document["user"].keys() == {"asked", "id", "userPrincipalName"}
-    assert document["coveredBy"] is None or document["coveredBy"].keys() == {
-        *("requestId", "caller", "status", "verifiedAt")
-    }
-    assert document["incident"] is None or document["incident"].keys() == {"id", "url", "title"}
+    assert document["user"].keys() == USER_KEYS
+    assert document["coveredBy"] is None or document["coveredBy"].keys() == COVERING_KEYS
+    assert document["incident"] is None or document["incident"].keys() == INCIDENT_KEYS
     assert not any("phone" in key.lower() or "number" in key.lower() for key, _ in fields_of(document))
 
 
@@ -163,6 +167,20 @@ def test_document_of_an_outcome_when_nobody_was_found_then_user_and_times_are_nu
     nothing = ("profile", "verifiedAt", "startedAt", "requestedBy", "incident", "coveredBy")
     assert {key: document[key] for key in nothing} == dict.fromkeys(nothing)
     assert document["user"] == {"asked": None, "id": None, "userPrincipalName": None}
+
+
+def test_contract_page_when_read_then_it_names_every_field_and_word_of_an_outcome() -> None:
+    """Whoever writes a client has the page, not the code."""
+    page = (ROOT / "docs/contract.md").read_text().partition("## The outcome")[2]
+    table = page.partition("### Not ended yet")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(OUTCOME_KEYS)
+    for keys in (REASON_KEYS, FOLLOW_UP_KEYS, METHOD_KEYS, STEP_KEYS, COVERING_KEYS, USER_KEYS, INCIDENT_KEYS):
+        lists = [set(re.findall(r'"(\w+)"', braces)) for braces in re.findall(r"{[^}]*}", table)]
+        assert keys in lists
+    words = set(re.findall(r"`(\w+)`", page))
+    assert words >= {*Status, *WaitingFor, "wouldDelete", "wouldDeactivate", "kept", "wouldDo", "skipped"}
 
 
 # --- Times -------------------------------------------------------------------------------------------------------

@@ -59,6 +59,20 @@ def test_settings_when_a_token_lets_in_then_it_is_asked_for_and_app_service_look
     assert settings.tokens_let_in is tokens
 
 
+@pytest.mark.parametrize(
+    ("host", "public_url"),
+    [
+        ("app.azurewebsites.example", "https://app.azurewebsites.example"),
+        ("localhost:7071", None),
+        ("evil.example/path", None),
+        ("", None),
+    ],
+)
+def test_settings_when_azure_names_the_apps_host_then_answers_lead_there(host: str, public_url: str | None) -> None:
+    """A developer's machine has a port, and no certificate."""
+    assert read_settings(SOUND | {"WEBSITE_HOSTNAME": host}).public_url == public_url
+
+
 MAKES_PASSES = {
     "profiles": {"p": {"methods": "none", "steps": ["temporaryAccessPass"]}},
     "callers": {"aaaaaaaa-0000-4000-8000-00000000000a": ["p"]},

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -14,15 +15,16 @@ from hypothesis import strategies as st
 from shared.documents import outcome_document
 from shared.errors import GraphAnswer, LedgerUnavailableError, TokenError
 from shared.logs import correlate
-from shared.model import AcceptedRequest, Outcome, Reason, RequestKey
+from shared.model import MALFORMED, AcceptedRequest, Outcome, Reason, RequestKey, StepLine, Waiting
 from shared.permissions import APP_ROLES
-from shared.ports import Call, Family, Finished, Pending, Reply
+from shared.ports import Call, Family, Finished, Pending, Reply, Taken
 from shared.readiness import Readiness, judge_readiness, readiness_document
-from shared.vocabulary import FUNCTION_KEY, Caller, RequestId, Status
+from shared.vocabulary import FUNCTION_KEY, Caller, RequestId, Status, StepResult, WaitingFor
 from shared.web import HttpAnswer, HttpCall, Principal, Web, health
-from tests.builders import APPLICATION, a_policy, an_accepted_request, an_outcome
+from tests.builders import ALICE, APPLICATION, NOW, a_line, a_policy, a_request, an_accepted_request, an_outcome
 from tests.strategies import outcomes, request_ids
 
+HERE = "http://127.0.0.1:7071"
 KEY = RequestKey(FUNCTION_KEY, RequestId("INC:1"))
 
 
@@ -37,15 +39,16 @@ class Desk:
         error: Exception | None = None,
     ) -> None:
         self.replies, self.row, self.family, self.error = replies, row, family, error
+        self.parent_id = RequestId("INC-1")
         self.calls: list[Call] = []
         self.look_ups: list[tuple[RequestId, Caller, bool]] = []
 
-    async def take_call(self, call: Call) -> tuple[Reply, ...]:
+    async def take_call(self, call: Call) -> Taken:
         """Give the replies."""
         self.calls.append(call)
         if self.error:
             raise self.error
-        return self.replies
+        return Taken(self.parent_id, self.replies)
 
     async def look_up(self, request_id: RequestId, caller: Caller, *, any_caller: bool) -> AcceptedRequest | None:
         """Give the row."""
@@ -74,15 +77,22 @@ def check_that(error: Exception | None = None) -> Callable[[], Awaitable[Readine
     return check
 
 
-def a_web(desk: Desk, *, require_entra: bool, error: Exception | None = None) -> Web:
+def a_web(desk: Desk, *, require_entra: bool, error: Exception | None = None, public_url: str | None = None) -> Web:
     """Make the HTTP side; `error` is what the check of readiness ends with."""
-    return Web(desk, require_entra, check_that(error))
+    return Web(desk, require_entra, check_that(error), public_url)
 
 
 async def post(desk: Desk, *, entra: bool = False, method: str = "POST", **headers: str) -> HttpAnswer:
     """Post a body."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await a_web(desk, require_entra=entra).post_reset(HttpCall(method, named, b"{}"))
+    return await a_web(desk, require_entra=entra).post_reset(HttpCall(method, named, b"{}", f"{HERE}/api/resets"))
+
+
+async def get(desk: Desk, request_id: str = "INC-1", *, role: str | None = None) -> HttpAnswer:
+    """Look at a request, with the function key or as a principal with a role."""
+    headers = {"x-ms-client-principal": principal(("oid", APPLICATION), ("roles", role))} if role else {}
+    call = HttpCall("GET", headers, url=f"{HERE}/api/resets/{request_id}?code=the-key")
+    return await a_web(desk, require_entra=role is not None).get_reset(call, request_id)
 
 
 def principal(*claims: tuple[str, object]) -> str:
@@ -119,7 +129,7 @@ async def test_post_answers_with_the_status_of_the_contract(reply: Reply, status
     if status >= 400:
         assert isinstance(reply, Finished)
         assert answer.document["problems"] == [
-            {"code": reason.code, "text": reason.text} for reason in reply.outcome.reasons
+            {"code": reason.code, "text": reason.text, "method": None, "step": None} for reason in reply.outcome.reasons
         ]
     assert json.loads(answer.body) == answer.document
 
@@ -127,8 +137,72 @@ async def test_post_answers_with_the_status_of_the_contract(reply: Reply, status
 async def test_post_that_is_pending_says_where_to_look_and_when() -> None:
     """The id stands in the address as it is: a colon is legal there."""
     answer = await post(Desk(Pending(KEY)))
-    assert answer.headers == {"Location": "/api/resets/INC:1", "Retry-After": "30"}
-    assert answer.document == {"requestId": "INC:1", "status": "accepted"}
+    assert answer.headers == {"Location": f"{HERE}/api/resets/INC:1", "Retry-After": "30"}
+    nothing = ("acceptedAt", "attempts", "waitingFor", "since", "nextTryAt")
+    assert answer.document == {
+        "requestId": "INC:1",
+        "status": "accepted",
+        "user": {"asked": None, "id": None, "userPrincipalName": None},
+        **dict.fromkeys(nothing),
+    }
+
+
+@pytest.mark.parametrize("role", [None, "MfaReset.Request"])
+async def test_answer_of_what_goes_on_says_what_it_waits_for_since_when_and_when_it_is_tried_next(
+    role: str | None,
+) -> None:
+    """The same on the POST and on every GET, with an absolute address each time."""
+    row = replace(
+        an_accepted_request(replace(a_request(), asked="jsmith@contoso.example"), attempts=2),
+        waiting=Waiting(WaitingFor.HOURLY_LIMIT, NOW + timedelta(minutes=1)),
+        due_at=NOW + timedelta(minutes=9),
+    )
+    answer = await get(Desk(row=row), role=role)
+    assert (answer.status, answer.document) == (
+        202,
+        {
+            "requestId": "INC-3177",
+            "status": "accepted",
+            "user": {"asked": "jsmith@contoso.example", "id": None, "userPrincipalName": None},
+            "acceptedAt": "2026-11-24T09:00:00.000Z",
+            "attempts": 2,
+            "waitingFor": "hourlyLimit",
+            "since": "2026-11-24T09:01:00.000Z",
+            "nextTryAt": "2026-11-24T09:09:00.000Z",
+        },
+    )
+    assert answer.headers == {"Location": f"{HERE}/api/resets/INC-3177", "Retry-After": "30"}
+    assert (await post(Desk(Pending(row.key, row)))).document == answer.document
+
+
+async def test_answer_of_what_nothing_is_scheduled_for_yet_names_no_time() -> None:
+    """It is due in the past, so that it is missed soon, and nobody waits for anything."""
+    answer = await get(Desk(row=replace(an_accepted_request(), due_at=NOW - timedelta(minutes=28))))
+    assert [answer.document[key] for key in ("waitingFor", "since", "nextTryAt")] == [None, None, None]
+    assert answer.document["acceptedAt"] == "2026-11-24T09:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("url", "public_url", "origin"),
+    [
+        ("http://127.0.0.1:7071/api/resets?code=secret", None, "http://127.0.0.1:7071"),
+        ("https://mfa.contoso.example/api/resets", None, "https://mfa.contoso.example"),
+        ("http://[::1]:7071/api/resets", None, "http://[::1]:7071"),
+        ("https://evil.example/api/resets", "https://app.example", "https://app.example"),
+        ("https://user:pass@evil.example/api/resets", None, ""),
+        ("javascript://x/api/resets", None, ""),
+        ("https://evil.example\\@x/api", None, ""),
+        ("http://[::1/api", None, ""),
+        ("", None, ""),
+    ],
+)
+async def test_location_leads_to_where_azure_says_we_are_else_to_where_the_call_came(
+    url: str, public_url: str | None, origin: str
+) -> None:
+    """A forged host leads only its own forger astray, and nothing but scheme and host of the url goes back."""
+    web = a_web(Desk(Pending(KEY)), require_entra=False, public_url=public_url)
+    answer = await web.post_reset(HttpCall("POST", {"x-forwarded-host": "evil.example"}, b"{}", url))
+    assert answer.headers["Location"] == f"{origin}/api/resets/INC:1"
 
 
 async def test_post_of_several_is_202_with_a_line_each_unless_none_is_valid() -> None:
@@ -312,7 +386,7 @@ async def test_location_of_any_pending_request_leads_back_to_it(request_id: Requ
     """What is quoted is one segment of a path that reads as the id again."""
     answer = await post(Desk(Pending(RequestKey(FUNCTION_KEY, request_id))))
     prefix, _, segment = answer.headers["Location"].rpartition("/")
-    assert (prefix, unquote(segment)) == ("/api/resets", request_id)
+    assert (prefix, unquote(segment)) == (f"{HERE}/api/resets", request_id)
     assert segment.isascii()
 
 
@@ -363,25 +437,54 @@ def children(*outcomes: Outcome | None) -> tuple[AcceptedRequest, ...]:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "status", "word", "headers"),
+    ("outcomes", "status", "word"),
     [
-        ((an_outcome(Status.COMPLETED), an_outcome(Status.REFUSED)), 200, "ended", {}),
-        ((an_outcome(Status.COMPLETED), None), 202, "accepted", {"Retry-After": "30"}),
-        ((None, None), 202, "accepted", {"Retry-After": "30"}),
+        ((an_outcome(Status.COMPLETED), an_outcome(Status.REFUSED)), 200, "ended"),
+        ((an_outcome(Status.COMPLETED), None), 202, "accepted"),
+        ((None, None), 202, "accepted"),
     ],
 )
 async def test_get_of_the_id_of_several_shows_each_as_it_is(
-    outcomes: tuple[Outcome | None, ...], status: int, word: str, headers: dict[str, str]
+    outcomes: tuple[Outcome | None, ...], status: int, word: str
 ) -> None:
-    """200 once all have ended, 202 and when to look again until then."""
-    desk = Desk(family=Family(RequestId("INC-1"), children(*outcomes)))
-    answer = await a_web(desk, require_entra=False).get_reset(HttpCall("GET", {}), "INC-1")
-    lines = [
-        {"requestId": id_, "status": outcome.status.value if outcome else "accepted"}
-        for id_, outcome in zip(CHILDREN, outcomes, strict=True)
-    ]
+    """200 once all have ended, 202 and when to look again until then, at an absolute address."""
+    answer = await get(Desk(family=Family(RequestId("INC-1"), children(*outcomes))))
+    lines = json.loads(answer.body)["requests"]
+    assert [line["status"] for line in lines] == [one.status.value if one else "accepted" for one in outcomes]
+    assert ["waitingFor" in line for line in lines] == [one is None for one in outcomes]
+    headers = {"Location": f"{HERE}/api/resets/INC-1", "Retry-After": "30"} if status == 202 else {}
     assert (answer.status, answer.headers) == (status, headers)
     assert answer.document == {"requestId": "INC-1", "status": word, "requests": lines}
+
+
+async def test_get_of_the_id_of_several_shows_what_was_invalid_with_its_reasons() -> None:
+    """Whoever sent five hundred sees which ones, and what to mend; the others' reasons are under their own ids."""
+    user = {"user_id": ALICE, "user_principal_name": "alice@contoso.example"}
+    ended = (
+        an_outcome(Status.INVALID, asked="x", reasons=(Reason("badFormat", "[1].user: No."),)),
+        an_outcome(Status.PARTIAL, asked="Alice@contoso.example", reasons=(Reason("notPermitted", "No."),), **user),
+    )
+    answer = await get(Desk(family=Family(RequestId("INC-1"), children(*ended))))
+    invalid, partial = json.loads(answer.body)["requests"]
+    assert invalid == {
+        "requestId": "INC-3177",
+        "status": "invalid",
+        "user": {"asked": "x", "id": None, "userPrincipalName": None},
+        "reasons": [{"code": "badFormat", "text": "[1].user: No.", "method": None, "step": None}],
+    }
+    assert partial == {
+        "requestId": "INC-3177",
+        "status": "partial",
+        "user": {"asked": "Alice@contoso.example", "id": ALICE, "userPrincipalName": "alice@contoso.example"},
+    }
+
+
+async def test_get_of_what_was_no_request_shows_it_only_where_nothing_else_has_its_id() -> None:
+    """A body that could not be read shadows nobody's requests."""
+    row = replace(an_accepted_request(outcome=an_outcome(Status.INVALID)), fingerprint=MALFORMED)
+    assert (await get(Desk(row=row))).document["status"] == "invalid"
+    family = Family(RequestId("INC-1"), children(None))
+    assert "requests" in (await get(Desk(row=row, family=family))).document
 
 
 async def test_get_of_an_id_that_is_a_request_and_a_body_of_several_shows_the_request() -> None:
@@ -403,27 +506,86 @@ async def test_get_of_the_id_of_several_looks_at_those_of_all_for_a_reader_only(
     assert {caller for _, caller, _ in desk.look_ups} == {APPLICATION}
 
 
-@pytest.mark.parametrize(
-    ("ids", "location"),
-    [
-        (CHILDREN, "/api/resets/INC-1"),
-        ((CHILDREN[0], "INC-2~ABCDEFGHIJKLMNOP"), None),
-        (("INC-1", "INC-2"), None),
-        (("a%b/c~ABCDEFGHIJKLMNOP",) * 2, "/api/resets/a%25b%2Fc"),
-    ],
-)
-async def test_post_of_several_leads_to_their_common_id(ids: tuple[str, ...], location: str | None) -> None:
-    """Requests of different parents, or of none, have no address in common."""
-    replies = [Pending(RequestKey(FUNCTION_KEY, RequestId(each))) for each in ids]
-    answer = await post(Desk(*replies))
-    assert (answer.status, answer.headers.get("Location"), answer.headers["Retry-After"]) == (202, location, "30")
-
-
-async def test_post_of_several_that_have_ended_already_has_no_address() -> None:
-    """Each outcome stands in the answer."""
+async def test_post_of_several_leads_to_their_common_id() -> None:
+    """Also where each has ended already: every 202 says where to look, and when."""
     ended = Finished(an_outcome(Status.COMPLETED))
-    answer = await post(Desk(ended, ended))
-    assert (answer.status, answer.headers) == (202, {"Retry-After": "30"})
+    for replies in ((Pending(KEY), Pending(KEY)), (Pending(KEY), ended), (ended, ended)):
+        answer = await post(Desk(*replies))
+        assert (answer.status, answer.document["requestId"], answer.document["status"]) == (202, "INC-1", "accepted")
+        assert answer.headers == {"Location": f"{HERE}/api/resets/INC-1", "Retry-After": "30"}
+
+
+# --- Refused: who sees what -------------------------------------------------------------------------------------
+
+ROLE, GROUP = "62e90394-69f5-4237-9190-012177145e10", "a0000000-0000-4000-8000-0000000000a1"
+REFUSED = an_outcome(
+    Status.REFUSED,
+    asked="alice@contoso.example",
+    user_id=ALICE,
+    user_principal_name="alice.admin@contoso.example",
+    reasons=(
+        Reason("privilegedRole", f"The user holds the directory role {ROLE} through group {GROUP}."),
+        Reason("privilegedRole", "The user holds the directory role 2."),
+        Reason("neverGroup", f"The policy never touches members of group {GROUP}."),
+        Reason("stepFailed", f"containmentGroup:{GROUP} failed.", step=f"containmentGroup:{GROUP}"),
+    ),
+    methods=(replace(a_line(), detail="+XX XXXXXXX55"),),
+    steps=(StepLine(f"containmentGroup:{GROUP}", StepResult.FAILED, NOW, f"group {GROUP}"),),
+    follow_ups=(Reason("onPremisesPassword", f"Reset it there, {ALICE}."),),
+)
+
+
+async def looks(role: str | None) -> tuple[HttpAnswer, ...]:
+    """Look at a refusal in every way there is: posted alone, or with another, by its id and by its parent's."""
+    headers = {"x_ms_client_principal": principal(("oid", APPLICATION), ("roles", role))} if role else {}
+    row = replace(an_accepted_request(), outcome=REFUSED)
+    return (
+        await post(Desk(Finished(REFUSED)), entra=role is not None, **headers),
+        await post(Desk(Finished(REFUSED), Pending(KEY)), entra=role is not None, **headers),
+        await get(Desk(row=row), role=role),
+        await get(Desk(family=Family(RequestId("INC-1"), (row,))), role=role),
+    )
+
+
+async def test_refusal_when_looked_at_without_the_right_to_read_all_then_it_names_codes_and_no_ids() -> None:
+    """Else whoever may ask would learn who is an administrator of what, and through which groups, one name a call."""
+    for answer in await looks("MfaReset.Request"):
+        text = answer.body.decode()
+        for secret in (ROLE, GROUP, ALICE, "alice.admin", "XX55", "XXX55", "onPremisesPassword"):
+            assert secret not in text
+        assert "alice@contoso.example" in text
+
+
+async def test_refusal_when_told_without_the_right_to_read_all_then_each_code_has_a_neutral_text() -> None:
+    """As often as there is, so that nobody counts roles; steps without what they are about."""
+    answer = (await looks("MfaReset.Request"))[0]
+    assert [(one["code"], one["text"]) for one in json.loads(answer.body)["problems"]] == [
+        ("privilegedRole", "The policy refuses users with privileges."),
+        ("neverGroup", "The policy never touches this user."),
+        ("stepFailed", "Who may read all is told more."),
+    ]
+    (step,) = json.loads(answer.body)["outcome"]["steps"]
+    assert (step["step"], step["result"], step["detail"]) == ("containmentGroup", "failed", None)
+    assert (answer.status, answer.document["code"]) == (403, "privilegedRole")
+
+
+@pytest.mark.parametrize("role", [None, "MfaReset.Read"])
+async def test_refusal_when_looked_at_by_who_may_read_all_then_it_is_whole(role: str | None) -> None:
+    """The holder of the function key is one."""
+    answers = await looks(role)
+    assert json.loads(answers[2].body) == outcome_document(REFUSED)
+    assert ALICE in answers[3].body.decode()
+    for answer in answers[:2]:
+        assert (GROUP in answer.body.decode()) is (role is None)  # a reader may not ask
+
+
+@pytest.mark.parametrize("status", [each for each in Status if each is not Status.REFUSED])
+async def test_outcome_that_is_no_refusal_when_looked_at_by_its_caller_then_it_is_whole(status: Status) -> None:
+    """Whoever may ask for a reset hears what became of it."""
+    row = replace(an_accepted_request(), outcome=replace(REFUSED, status=status))
+    answer = await get(Desk(row=row), role="MfaReset.Request")
+    assert row.outcome
+    assert json.loads(answer.body) == outcome_document(row.outcome)
 
 
 # --- Readiness --------------------------------------------------------------------------------------------------
