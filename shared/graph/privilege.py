@@ -79,6 +79,7 @@ class _Found:
     into: defaultdict[GroupId, set[GroupId]] = field(default_factory=lambda: defaultdict(set))
     answered: set[str] = field(default_factory=set)
     unlicensed: set[str] = field(default_factory=set)
+    unfolded: set[GroupId] = field(default_factory=set)
 
 
 class PrivilegeReading:
@@ -106,11 +107,14 @@ class PrivilegeReading:
         # Only role-assignable groups can hold a role. One that was made just now may be in one list and not in another.
         holders = await self._groups_among((role.principal for role in roles), listed)
         privileged = listed | {group.id: group for group in holders}
+        held: defaultdict[str, list[RoleOf]] = defaultdict(list)
+        for role in roles:
+            held[role.principal.id].append(role)
         await self._follow(privileged)
         await self._check_hidden((*self._found.groups.values(), *named.result()))
         return Privilege(
             taken_at,
-            {id_: tuple(role for role in roles if role.principal.id == id_) for id_ in privileged},
+            {group_id: tuple(held[group_id]) for group_id in privileged},
             frozenset(group.id for group in privileged.values() if group.assignable),
             {group_id: self._reached_from(group_id, privileged) for group_id in self._found.groups},
             self._found.owners,
@@ -119,9 +123,12 @@ class PrivilegeReading:
         )
 
     async def _follow(self, privileged: Mapping[GroupId, GroupState]) -> None:
-        """Follow who could get into a privileged group to its end: the groups among them, and those nested in these."""
-        fresh = list(privileged.values())
-        while fresh:
+        """Follow who could get into a privileged group to its end: the groups among them, and those nested in these.
+
+        A list of nested groups is transitive, so that only of groups that hold or could join something it is asked for.
+        """
+        fresh, entrances = list(privileged.values()), list(privileged.values())
+        while fresh or entrances:
             self._found.groups |= {group.id: group for group in fresh}
             if len(self._found.groups) > MOST_GROUPS:
                 raise OperatorError("tooManyPrivilegedGroups")
@@ -129,20 +136,20 @@ class PrivilegeReading:
                 async with asyncio.TaskGroup() as tasks:
                     owners = tasks.create_task(self._read_owners(fresh))
                     eligible = tasks.create_task(self._read_eligible(fresh))
-                    nested = tasks.create_task(self._read_nested(fresh))
+                    nested = tasks.create_task(self._read_nested(entrances))
             self._found.owners |= owners.result()
-            joining = await self._groups_among(
-                (principal for principals in eligible.result().values() for principal in principals), self._found.groups
-            )
-            for group_id, principals in eligible.result().items():
-                for principal in principals:
-                    self._found.into[GroupId(principal.id)].add(group_id)
-            found = {group.id: group for group in joining}
+            entering = [(one, group_id) for group_id, found in eligible.result().items() for one in found]
+            joining = await self._groups_among((one for one, _ in entering), self._found.groups)
+            for one, group_id in entering:
+                self._found.into[GroupId(one.id)].add(group_id)
+            seen = {group.id: group for group in joining}
             for group_id, groups in nested.result().items():
                 for group in groups:
                     self._found.into[group.id].add(group_id)
-                    found[group.id] = group
-            fresh = [group for group in found.values() if group.id not in self._found.groups]
+                    seen[group.id] = group
+            fresh = [group for group_id, group in seen.items() if group_id not in self._found.groups]
+            known = self._found.groups | seen
+            entrances = [known[id_] for id_ in {GroupId(one.id): None for one, _ in entering} if id_ in known]
 
     def _reached_from(self, group_id: GroupId, privileged: Collection[GroupId]) -> frozenset[GroupId]:
         reached, waiting = {group_id}, [group_id]
@@ -186,7 +193,8 @@ class PrivilegeReading:
 
         https://learn.microsoft.com/entra/identity/role-based-access-control/groups-concept
         """
-        ids = [group.id for group in groups if not group.assignable]
+        ids = [group.id for group in groups if not group.assignable and group.id not in self._found.unfolded]
+        self._found.unfolded |= set(ids)
         nested = await self._batches.read_each([_nested(group_id) for group_id in ids])
         return dict(zip(ids, nested, strict=True))
 

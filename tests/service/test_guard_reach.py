@@ -182,6 +182,30 @@ async def test_guard_when_groups_lead_to_groups_that_lead_there_then_each_way_in
     assert (outcome.status, codes(outcome)) == (Status.REFUSED, {"eligibleRole", "roleAssignableGroup"} | owner)
 
 
+async def test_guard_when_a_nested_group_could_join_another_then_the_groups_in_it_lead_there_too(stage: Stage) -> None:
+    """It was known already, for what it is nested in."""
+    inner = add_group(stage, 1)
+    middle = add_group(stage, 2, inner)
+    stage.tenant.directory.groups[PLATFORM].members.append(middle)
+    make_eligible(stage, middle, IDENTITY_OPERATIONS)
+    stage.tenant.directory.groups[inner].owners.append(DEVON)
+    texts = [reason.text for reason in (await stage.reset(DEVON)).reasons]
+    for group_id in (TIER_0, IDENTITY_OPERATIONS):
+        assert f"The user could become a member of the role-assignable group {group_id}." in texts
+
+
+async def test_guard_when_groups_are_nested_deep_then_only_what_holds_them_is_asked_for_them(stage: Stage) -> None:
+    """Its list is transitive: whoever owns it cannot make the reading grow with the square of what they nest."""
+    inner = add_group(stage, 0)
+    for number in range(1, 60):
+        inner = add_group(stage, number, inner)
+    stage.tenant.directory.groups[PLATFORM].members.append(inner)
+    await stage.reset(DEVON, dry_run=True)
+    asked = [call.path for call in stage.tenant.calls if "transitiveMembers" in call.path]
+    assert len(asked) == 1
+    assert PLATFORM in asked[0]
+
+
 async def test_guard_when_privileged_groups_could_join_each_other_then_both_are_named(stage: Stage) -> None:
     """A circle of two."""
     make_eligible(stage, TIER_0, IDENTITY_OPERATIONS)
