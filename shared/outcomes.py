@@ -5,7 +5,7 @@ from datetime import datetime
 
 from shared.decide import Covered
 from shared.dry_run import as_planned, with_nothing_removed, with_steps_planned
-from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED, may_be_ours, with_unlisted
+from shared.evidence import ALL_OF_ITS_TYPE, EVERYTHING_LISTED, Unlisted, may_be_ours, with_unlisted
 from shared.followups import name_follow_ups, name_follow_ups_of_refusal
 from shared.model import (
     AcceptedRequest,
@@ -22,25 +22,28 @@ from shared.model import (
 )
 from shared.plan import line_of
 from shared.policy import Profile
-from shared.remains import NOT_VERIFIED, open_methods, open_steps
-from shared.vocabulary import MethodResult, MethodType, Removal, Status, StepName
+from shared.remains import METHOD_UNCONFIRMED, NOT_VERIFIED, as_told, open_methods, open_steps
+from shared.vocabulary import MethodResult, Removal, Status, StepName
 
-NOT_REACHED = "notReached"
 REGISTERED_SINCE = "registeredSinceReset"
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What the last listing showed: `in_scope_left` is False only when it showed nothing in scope."""
+    """What the last listing, and the read of the user after it, showed.
+
+    `in_scope_left` is False only when it showed nothing in scope. What was not asked for counts as confirmed.
+    """
 
     at: datetime
     in_scope_left: bool
     sessions_confirmed: bool
+    account_confirmed: bool = True
 
     @property
     def verified(self) -> bool:
         """Whether it shows what was to be shown."""
-        return not self.in_scope_left and self.sessions_confirmed
+        return not self.in_scope_left and self.sessions_confirmed and self.account_confirmed
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class SecondLook:
 
     at: datetime
     plan: Plan
-    unlisted: tuple[MethodType, ...]
+    unlisted: Unlisted = EVERYTHING_LISTED
 
 
 def carried_out(
@@ -98,11 +101,12 @@ def covered(accepted: AcceptedRequest, evidence: Evidence, decision: Covered, lo
         elif new:
             reasons += open_methods(replace(evidence, methods=(line,)))
     reasons += _untrue_by_now(by, decision.profile, evidence.user)
-    for type_ in look.unlisted:
+    for type_ in look.unlisted.in_scope:
         if (type_, ALL_OF_ITS_TYPE, None) not in stayed:
+            code = "notPermitted" if type_ in look.unlisted.not_permitted else METHOD_UNCONFIRMED
             text = f"{type_} could not be listed, so what was registered since is not known."
-            reasons.append(Reason("notPermitted", text, ALL_OF_ITS_TYPE))
-            evidence = with_unlisted(evidence, type_)
+            reasons.append(Reason(code, text, ALL_OF_ITS_TYPE))
+            evidence = with_unlisted(evidence, type_, look.unlisted)
     status = Status.PARTIAL if len(reasons) > 1 else Status.COVERED
     told = _all_told(evidence)
     if decision.dry_run:
@@ -229,28 +233,21 @@ def _outcome(  # noqa: PLR0913 - one field each; the callers above name them
 
 
 def _what_was_done(evidence: Evidence) -> tuple[Evidence, tuple[Reason, ...], tuple[Reason, ...]]:
-    """Tell of a reset that ends otherwise what became of each method, and what is open if any was removed."""
-    if not _removed_something(evidence):
-        return _all_told(evidence), open_steps(evidence), ()
-    follow_ups = name_follow_ups(evidence, methods_removed=True, against_an_intruder=False)
-    return _all_told(evidence), (*open_methods(evidence), *open_steps(evidence)), follow_ups
+    """Tell of a reset that ends otherwise what became of each method, and what is open if any was tried."""
+    follow_ups: tuple[Reason, ...] = ()
+    if _removed_something(evidence):
+        follow_ups = name_follow_ups(evidence, methods_removed=True, against_an_intruder=False)
+    tried = follow_ups or any(line.tried for line in evidence.methods)
+    return _all_told(evidence), (*(open_methods(evidence) if tried else ()), *open_steps(evidence)), follow_ups
 
 
 def _all_told(evidence: Evidence) -> Evidence:
-    return replace(evidence, methods=tuple(_as_remaining(line) for line in evidence.methods))
+    return replace(evidence, methods=tuple(as_told(line) for line in evidence.methods))
 
 
 def _removed_something(evidence: Evidence) -> bool:
     """Whether any method was removed, or may have been."""
     return any(map(may_be_ours, evidence.methods))
-
-
-def _as_remaining(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine:
-    """Say of a method without a result what the last listing said of it; the contract has no word for "unknown"."""
-    if line.result is not None:
-        return line
-    error = None if line.error in {IN_FLIGHT, INTERRUPTED} else line.error
-    return replace(line, result=MethodResult.REMAINING, error=error or why)
 
 
 def _covering(by: Coverage) -> CoveredBy:

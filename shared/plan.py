@@ -14,11 +14,13 @@ from shared.catalogue import (
     REREGISTER,
     preferences_of,
 )
+from shared.errors import GraphError, RefusedAsDefaultError
 from shared.model import Method, MethodLine, Plan, PlannedRemoval, PlannedStep, Selection, SignIn, User
 from shared.policy import GUID, Profile
 from shared.vocabulary import MethodId, MethodResult, MethodType, Removal, Step, StepName, in_safe_order
 
 UNDATED = "undated"
+NOT_ACTIVE = "notActive"  # a hardware token that nobody can sign in with as it is
 OUR_PASS = "ourPass"  # noqa: S105 - a code, as those below that hold the word
 
 # Why a step is not taken.
@@ -143,7 +145,7 @@ def judge(method: Method, scope: Scope) -> PlannedRemoval | MethodLine:
     if _is_undated_and_kept(method, scope.selection):
         return line_of(method, MethodResult.KEPT, UNDATED)
     if removal is Removal.DEACTIVATE and method.active is False:
-        return line_of(method, MethodResult.DEACTIVATED)
+        return line_of(method, MethodResult.KEPT, NOT_ACTIVE)
     return PlannedRemoval(method, removal)
 
 
@@ -165,6 +167,17 @@ def default_candidates(staying: Iterable[MethodLine], refused: Iterable[PlannedR
     if {MOBILE, ALTERNATE_MOBILE} <= refused_ids:
         candidates += preferences_of(MethodType.PHONE, MOBILE)
     return tuple(dict.fromkeys(candidates))
+
+
+def held_by_default(refused: Mapping[PlannedRemoval, GraphError]) -> tuple[PlannedRemoval, ...]:
+    """Return what was refused for being the default method, or for standing beside one: see `default_candidates`."""
+    ids = {planned.method.id for planned in refused}
+    pair = {MOBILE, ALTERNATE_MOBILE} if {MOBILE, ALTERNATE_MOBILE} <= ids else set()
+    return tuple(
+        planned
+        for planned, error in refused.items()
+        if isinstance(error, RefusedAsDefaultError) or planned.method.id in pair
+    )
 
 
 def _is_kept(method: Method, selection: Selection) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED
+from shared.evidence import ALL_OF_ITS_TYPE, STATE_NOT_SHOWN
 from shared.model import Evidence, MethodLine, PlannedStep, Reason, StepLine
 from shared.plan import (
     FEDERATED_PASSWORD,
@@ -14,10 +14,14 @@ from shared.plan import (
     PASS_UNKNOWN,
     UNDATED,
 )
-from shared.vocabulary import MethodResult, StepName, StepResult
+from shared.vocabulary import MethodResult, RemovalAnswer, StepName, StepResult
 
 NOT_VERIFIED = "notVerified"
 STEPS_OPEN = "stepsOpen"
+
+NOT_REACHED = "notReached"
+METHOD_UNCONFIRMED = "methodUnconfirmed"
+UNCLEAR_TYPE = "could not be listed: Microsoft Graph gave no documented answer"
 
 _OPEN_METHOD = {
     MethodResult.REMAINING: ("methodRemaining", "is still there"),
@@ -46,27 +50,48 @@ _UNCONFIRMED = {
 
 def open_methods(evidence: Evidence) -> tuple[Reason, ...]:
     """Name every method that stays open, and why."""
-    reasons = []
-    for line in evidence.methods:
-        why = f": {line.error}" if line.result is MethodResult.NOT_PERMITTED and line.error else ""
-        if line.result is None:
-            reasons.append(Reason("methodRemaining", f"{line.type} {line.id} {_unknown(line)}.", line.id))
-        elif line.id == ALL_OF_ITS_TYPE:
-            reasons.append(Reason("notPermitted", f"{line.type} could not be listed{why}.", line.id))
-        elif line.result in _OPEN_METHOD:
-            code, text = _OPEN_METHOD[line.result]
-            reasons.append(Reason(code, f"{line.type} {line.id} {text}{why}.", line.id))
-        elif line.error == UNDATED:
-            text = f"{line.type} {line.id} has no date of registration and was kept."
-            reasons.append(Reason("undatedKept", text, line.id))
-    return tuple(reasons)
+    said = ((line, _say(line)) for line in evidence.methods)
+    return tuple(Reason(words[0], f"{line.type} {words[1]}.", method=line.id) for line, words in said if words)
 
 
-def _unknown(line: MethodLine) -> str:
-    """Say what is known of a method whose removal has no result; words for a process that ended are the ledger's."""
-    if line.error is None:
-        return "was not reached"
-    return "may still be there" if line.error in {IN_FLIGHT, INTERRUPTED} else f"may still be there: {line.error}"
+def as_told(line: MethodLine, why: str | None = NOT_REACHED) -> MethodLine:
+    """Say of a method without a result what the last listing said of it, or that none shows what became of it."""
+    if line.result is not None:
+        return line
+    if line.tried is None:
+        return replace(line, result=MethodResult.REMAINING, error=line.error or why)
+    return replace(line, result=MethodResult.UNCONFIRMED, error=line.error or line.tried.answer.value)
+
+
+def _say(line: MethodLine) -> tuple[str, str] | None:
+    """Return code and words for a method that is open, None for one that is not."""
+    why = f": {line.error}" if line.result is MethodResult.NOT_PERMITTED and line.error else ""
+    if line.result is MethodResult.UNCONFIRMED or (line.result is None and line.tried):
+        return METHOD_UNCONFIRMED, _say_unconfirmed(line)
+    if line.result is None:
+        return "methodRemaining", f"{line.id} was not reached"
+    if line.id == ALL_OF_ITS_TYPE:
+        return "notPermitted", f"could not be listed{why}"
+    if line.result in _OPEN_METHOD:
+        code, text = _OPEN_METHOD[line.result]
+        return code, f"{line.id} {text}{why}"
+    if line.error == UNDATED:
+        return "undatedKept", f"{line.id} has no date of registration and was kept"
+    return None
+
+
+def _say_unconfirmed(line: MethodLine) -> str:
+    """Say what is known of a method of which no listing shows what became of it."""
+    if line.id == ALL_OF_ITS_TYPE:
+        return UNCLEAR_TYPE
+    if line.error == STATE_NOT_SHOWN:
+        return f"{line.id} was deactivated, but the listing does not say whether it is active"
+    answer = line.tried.answer if line.tried else RemovalAnswer.UNKNOWN
+    if answer is RemovalAnswer.UNKNOWN:
+        known = line.error and line.error != RemovalAnswer.UNKNOWN
+        return f"{line.id} may still be there{f': {line.error}' if known else ''}"
+    said = "its removal was accepted" if answer is RemovalAnswer.ACCEPTED else "Microsoft Graph did not find it"
+    return f"{line.id} may still be there: {said}, but no listing since shows that it is gone"
 
 
 def open_steps(evidence: Evidence) -> tuple[Reason, ...]:

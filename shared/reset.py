@@ -6,14 +6,16 @@ those that concern every call (throttling, no token) leave at once.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from shared.confirmation import confirm_account, confirmed, unconfirmed
 from shared.errors import (
     UNCERTAIN,
     BadRequestError,
     ClaimLostError,
     ConflictError,
+    GraphAnswer,
     GraphError,
     Later,
     LedgerUnavailableError,
@@ -23,15 +25,21 @@ from shared.errors import (
     RefusedAsDefaultError,
     ThrottledError,
     UnlicensedError,
+    UnreadableAnswerError,
 )
 from shared.evidence import (
     INTERRUPTED,
+    has_pass_that_stays,
     line_for,
-    may_be_ours,
+    may_come_back,
+    name_the_missing_right,
     name_the_remaining,
+    name_the_unseen,
     name_what_is_listed_again,
     note,
     still_to_do,
+    unlisted_types,
+    with_answer,
     with_earlier_pass_replaced,
     with_removal_under_way,
 )
@@ -43,30 +51,26 @@ from shared.model import (
     Plan,
     PlannedRemoval,
     PlannedStep,
-    ReferenceKind,
     StepLine,
-    UserReference,
 )
 from shared.outcomes import Verification
 from shared.pause import raise_if_paused
-from shared.plan import Scope, default_candidates, make_plan
+from shared.plan import Scope, default_candidates, held_by_default, make_plan
 from shared.policy import CLOSES_REGISTRATION_WINDOW
 from shared.ports import Claim, Clock, Directory, Ledger
 from shared.recheck import Recheck
 from shared.remains import unless_held_back
 from shared.steps import StepTaker
-from shared.vocabulary import AFTER_VERIFYING, MethodId, MethodResult, Removal, Step, StepName, StepResult
+from shared.vocabulary import AFTER_VERIFYING, MethodId, MethodResult, Step, StepName, StepResult
 
 MAX_ROUNDS = 3
 # A deleted method can be listed for some seconds more: about 10 s in practice (graph.md 4), at least 5 by contract.
 SETTLE_SECONDS = 10.0
-DEFAULT_METHOD = "defaultMethod"
 SWITCHES = frozenset({StepName.DISABLE_ACCOUNT, StepName.ENABLE_ACCOUNT})  # the last one to be carried out holds
 
 _FINAL = (RefusedAsDefaultError, BadRequestError, UnlicensedError)
 _REFUSALS = (*_FINAL, ConflictError)
 _CURABLE = (ThrottledError, ConflictError, *UNCERTAIN)
-_RESULTS = {Removal.DELETE: MethodResult.DELETED, Removal.DEACTIVATE: MethodResult.DEACTIVATED}
 _REVOKE = PlannedStep(Step(StepName.REVOKE_SESSIONS))
 
 
@@ -116,11 +120,22 @@ class Reset:
             for planned in steps:
                 await self._take(planned)
             self._raise_the_unfinished()
+            await self._confirm()
         except ClaimLostError as error:
             error.switched = self.switched
             raise
         finally:
             await self._keep_evidence()
+
+    async def _confirm(self) -> None:
+        """Read the user until they show the steps that were taken, and take again what they do not show."""
+        for round_number in range(1, MAX_ROUNDS + 1):
+            again = unconfirmed(self.evidence)
+            for planned in again if round_number > 1 else ():
+                await self._take(planned)
+            if again:
+                await self.clock.sleep(SETTLE_SECONDS)
+                self.evidence = await confirm_account(self.directory, self.evidence)
 
     async def _take_first(self, plan: Plan) -> None:
         """Take the steps that come before the methods.
@@ -144,33 +159,36 @@ class Reset:
             raise error
 
     async def _remove_until_verified(self, plan: Plan) -> Verification:
-        left, revoked = still_to_do(self.evidence, plan), None
+        left = still_to_do(self.evidence, plan)
+        again: tuple[PlannedStep, ...] = ()
         revokes = any(planned.step.name is StepName.REVOKE_SESSIONS for planned in plan.steps)
         for round_number in range(1, MAX_ROUNDS + 1):
             await self.recheck.before_round(round_number, self.evidence.user.id, left)
             curable = await self._remove(left, plan.staying)
-            if (left or revoked is StepResult.UNCONFIRMED) and revokes:
-                await self._take(_REVOKE)
+            for planned in dict.fromkeys((*again, *((_REVOKE,) if left and revokes else ()))):
+                await self._take(planned)
             await self.clock.sleep(SETTLE_SECONDS)
             looked_at = self.clock.now()
             listing = await self.directory.list_methods(self.evidence.user.id)
             plan = make_plan(listing.methods, plan.steps, self.scope)
-            self.evidence = note(
-                self.evidence, plan, self.scope.covered(listing.not_permitted), unseen=listing.not_permitted
-            )
+            unlisted = unlisted_types(listing, self.scope, self.evidence)
+            self.evidence = note(self.evidence, plan, unlisted)
             left = still_to_do(self.evidence, plan)
-            revoked = await self._confirm_revocation()
+            self.evidence = await confirm_account(self.directory, self.evidence)
+            again = unconfirmed(self.evidence)
             log("looked", round=round_number, userId=self.evidence.user.id, result=f"{len(left)} left")
             hopeless = all(line_for(self.evidence, one).result is MethodResult.NOT_PERMITTED for one in left)
-            if hopeless and revoked is not StepResult.UNCONFIRMED:
+            if hopeless and not again and not may_come_back(self.evidence, unlisted):
                 break
-        for one in left:
-            if one.method.id in curable:
-                self.evidence = name_what_is_listed_again(self.evidence, left)
-                raise curable[one.method.id]
-        self.evidence = name_the_remaining(self.evidence, left)
-        unseen = bool(self.scope.covered(listing.not_permitted)) or self.scope.unknown_left(plan.staying)
-        return Verification(looked_at, bool(left) or unseen, revoked in {None, StepResult.DONE})
+        errors = [curable[one.method.id] for one in left if one.method.id in curable]
+        if may_come_back(self.evidence, unlisted):
+            errors.append(UnreadableAnswerError(GraphAnswer(code="unclearListing")))
+        if errors:  # trying again may do what the last round did not, or show it
+            self.evidence = name_what_is_listed_again(self.evidence, left)
+            raise errors[0]
+        self.evidence = name_the_unseen(name_the_remaining(self.evidence, left), plan)
+        in_scope = bool(plan.removals or unlisted.in_scope) or self.scope.unknown_left(plan.staying)
+        return Verification(looked_at, in_scope, *confirmed(self.evidence))
 
     # --- Methods ------------------------------------------------------------------------------------------------
 
@@ -197,7 +215,7 @@ class Reset:
                     break  # another default would free none of them
                 if untried is None:
                     untried = list(default_candidates(staying, refused))
-                if not await self._change_default(untried):
+                if not await self._change_default(untried, refused):
                     break
             pending = tuple(refused)
         return curable
@@ -212,38 +230,28 @@ class Reset:
             await self._before_a_change()
             result, error = await self._removed(planned, line)
         except GraphError as raised:
-            maybe_removed = before.with_method(replace(line, result=None, error=raised.code))
-            self.evidence = maybe_removed if raised.after_uncertain else before
+            maybe = before.with_method(with_answer(line, planned.removal, raised))
+            self.evidence = maybe if raised.after_uncertain else before
             raise
         except (Later, LedgerUnavailableError):  # not removed; a process that is killed leaves the mark
             self.evidence = before
             raise
         self.evidence = self.evidence.with_method(result)
         event, user_id = "removed" if error is None else "notRemoved", self.evidence.user.id
-        log(event, userId=user_id, methodType=result.type, methodId=result.id, result=result.result, code=result.error)
+        said = result.result or (result.tried and result.tried.answer)
+        log(event, userId=user_id, methodType=result.type, methodId=result.id, result=said, code=result.error)
         return error
 
     async def _removed(self, planned: PlannedRemoval, line: MethodLine) -> tuple[MethodLine, GraphError | None]:
-        done = _RESULTS[planned.removal]
         try:
             await self.directory.remove_method(self.evidence.user.id, planned.method, planned.removal)
-        except NotFoundError as error:
-            ours = error.after_uncertain or may_be_ours(line)
-            return replace(line, result=done if ours else MethodResult.ALREADY_GONE, error=None), None
-        except NotPermittedError as error:
-            # Refused in the same way and listed all the same: what was tried before had no effect.
-            maybe = error.after_uncertain or (may_be_ours(line) and line.error != error.why)
-            result = None if maybe else MethodResult.NOT_PERMITTED
-            return replace(line, result=result, error=error.why), None
-        except _REFUSALS as error:
-            result = None if error.after_uncertain or may_be_ours(line) else MethodResult.REMAINING
-            why = DEFAULT_METHOD if isinstance(error, RefusedAsDefaultError) else error.code
-            return replace(line, result=result, error=why), error
-        except UNCERTAIN as error:
-            return replace(line, result=None, error=error.code), error
-        return replace(line, result=done, error=None), None
+        except (NotFoundError, NotPermittedError) as error:
+            return with_answer(line, planned.removal, error), None
+        except (*_REFUSALS, *UNCERTAIN) as error:
+            return with_answer(line, planned.removal, error), error
+        return with_answer(line, planned.removal, None), None
 
-    async def _change_default(self, untried: list[str]) -> bool:
+    async def _change_default(self, untried: list[str], refused: dict[PlannedRemoval, GraphError]) -> bool:
         """Make the first of `untried` that Microsoft Graph accepts the default method; False when none is left."""
         while untried:
             await self._before_a_change()
@@ -251,6 +259,8 @@ class Reset:
                 await self.directory.change_default_method(self.evidence.user.id, untried.pop(0))
             except (*_REFUSALS, *UNCERTAIN, NotFoundError, NotPermittedError) as error:
                 log("defaultNotChanged", userId=self.evidence.user.id, code=error.code)
+                if isinstance(error, NotPermittedError):
+                    self.evidence = name_the_missing_right(self.evidence, held_by_default(refused), error)
             else:
                 return True
         return False
@@ -264,8 +274,10 @@ class Reset:
             return
         taken = await self._taken(planned)
         self.evidence = self.evidence.with_step(taken)
-        if taken.step == StepName.TEMPORARY_ACCESS_PASS and taken.result is StepResult.DONE:
-            self.evidence = with_earlier_pass_replaced(self.evidence)
+        made = taken.step == StepName.TEMPORARY_ACCESS_PASS and taken.result is StepResult.DONE
+        if made and has_pass_that_stays(self.evidence):
+            listing = await self.directory.list_methods(self.evidence.user.id)
+            self.evidence = with_earlier_pass_replaced(self.evidence, listing)
         if wait_for_it and planned.step in self.unfinished:
             raise self.unfinished[planned.step]
 
@@ -283,25 +295,11 @@ class Reset:
             return await self.steps.take(planned, before, self.accepted.key)
         except _CURABLE as error:
             self.unfinished[planned.step] = error
-            return StepLine(str(planned.step), StepResult.FAILED, self.clock.now(), error.code)
+            return await self.steps.put_off(planned, error, before.user.id, self.accepted.key)
         except (GraphError, Later, LedgerUnavailableError) as error:
             if not (isinstance(error, GraphError) and error.after_uncertain):
                 self.evidence = before  # not taken; a process that is killed leaves the line
             raise
-
-    async def _confirm_revocation(self) -> StepResult | None:
-        """Compare the user's `signInSessionsValidFromDateTime` with before; None when no step revokes sessions."""
-        line = next((line for line in self.evidence.steps if line.step == StepName.REVOKE_SESSIONS), None)
-        if line is None or line.result not in {StepResult.DONE, StepResult.UNCONFIRMED}:
-            return line.result if line else None
-        user = await self.directory.find_user(UserReference(ReferenceKind.OBJECT_ID, self.evidence.user.id))
-        if user is None:
-            raise NotFoundError
-        before, after = self.evidence.user.sessions_valid_from, user.sessions_valid_from
-        later = after is not None and (before is None or after > before)
-        line = replace(line, result=StepResult.DONE if later else StepResult.UNCONFIRMED)
-        self.evidence = self.evidence.with_step(line)
-        return line.result
 
     async def _before_a_change(self) -> None:
         """Confirm that it is still ours to change, with what was done so far kept."""

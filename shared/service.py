@@ -11,7 +11,7 @@ from shared.budgets import Budgets
 from shared.coverage import History, coverage_of, coverage_of_instead, seen_at
 from shared.decide import Approval, Covered, Guard, Refusal, decide
 from shared.errors import ClaimHeldError, ClaimLostError, GraphError, Later, OperatorError
-from shared.evidence import has_changed_something, note, resumed
+from shared.evidence import has_changed_something, note, resumed, unlisted_types
 from shared.logs import log
 from shared.lookup import find_user
 from shared.mending import Mender
@@ -183,11 +183,12 @@ class Service:
         passes = await self.steps.passes_of(fresh.user.id, covered.by.key)
         scope = make_scope(covered.profile, accepted.request.selection, passes)
         listing = await self._list(fresh.user.id, scope)
-        plan, unlisted = make_plan(listing.methods, (), scope), scope.covered(listing.not_permitted)
+        plan = make_plan(listing.methods, (), scope)
+        unlisted = unlisted_types(listing, scope, accepted.evidence or fresh)
         log("covered", requestId=accepted.key.request_id, caller=accepted.key.caller, userId=fresh.user.id)
         found = fresh
         if accepted.evidence:  # what it had begun is told as the listing shows it now, in a dry run too
-            found = note(accepted.evidence, plan, unlisted, unseen=listing.not_permitted)
+            found = note(accepted.evidence, plan, unlisted)
             covered = replace(covered, dry_run=covered.dry_run and not has_changed_something(accepted.evidence))
         return outcomes.covered(accepted, found, covered, outcomes.SecondLook(self.clock.now(), plan, unlisted))
 
@@ -200,7 +201,7 @@ class Service:
         plan = make_plan(listing.methods, steps, scope)
         found = _resume(accepted.evidence, fresh, steps) if accepted.evidence else fresh
         found = replace(found, sign_in=standing.sign_in, every_type_listed=listing.every_type)
-        evidence = note(found, plan, scope.covered(listing.not_permitted), unseen=listing.not_permitted)
+        evidence = note(found, plan, unlisted_types(listing, scope, found))
         # What has begun is finished: half a reset is worse than one that an operator meanwhile wanted to observe only.
         if approval.dry_run and not has_changed_something(found):
             await self.budgets.count_start(accepted, BudgetKind.DRY_RUNS)
@@ -254,7 +255,7 @@ def _resume(earlier: Evidence, fresh: Evidence, steps: tuple[PlannedStep, ...]) 
     if not fresh.user.account_enabled or (enabling and enabling.result is StepResult.DONE):
         return evidence
     disables = any(planned.step.name is StepName.DISABLE_ACCOUNT for planned in steps)
-    if enabling and enabling.result is StepResult.FAILED and not disables:
+    if enabling and enabling.result in {StepResult.FAILED, StepResult.UNCONFIRMED} and not disables:
         return evidence.with_step(replace(enabling, result=StepResult.DONE, detail=None))
     kept = tuple(line for line in evidence.steps if line.step != StepName.DISABLE_ACCOUNT)
     return replace(evidence, steps=kept)

@@ -1,15 +1,18 @@
-"""Taking one step on one user: each converges, but for the Temporary Access Pass, which is made once for a request."""
+"""Taking one step on one user: each converges, but for the Temporary Access Pass, which is made once for a request.
 
-import asyncio
-import hashlib
+A step is done once a read shows it: `disableAccount` and `revokeSessions` are unconfirmed until `shared.confirmation`
+has read the user, `enableAccount` and `perUserMfa` are read here. Nothing that we read shows `confirmCompromised`,
+`containmentGroup` and `resetPassword`: they are done when Microsoft Graph has accepted them.
+"""
+
 import re
 import secrets
 import string
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import assert_never
 
-from shared.catalogue import PASS
 from shared.errors import (
     UNCERTAIN,
     BadRequestError,
@@ -17,12 +20,10 @@ from shared.errors import (
     NotFoundError,
     NotPermittedError,
     UnlicensedError,
-    VaultError,
 )
 from shared.logs import log
 from shared.model import (
     Evidence,
-    Method,
     PlannedStep,
     ReferenceKind,
     RequestKey,
@@ -31,20 +32,19 @@ from shared.model import (
     User,
     UserReference,
 )
+from shared.passes import Ending, PassMaker
 from shared.permissions import DIRECTORY_ROLES
-from shared.plan import NOT_DISABLED_BY_US, PASS_MADE_BEFORE, PASS_PENDING, PASS_UNKNOWN, Standing
-from shared.ports import Claim, Clock, Directory, Ledger, TemporaryAccessPass, Vault
-from shared.vocabulary import GroupId, Mark, MethodId, Removal, Step, StepName, StepResult, UserId
+from shared.plan import NOT_DISABLED_BY_US, PASS_MADE_BEFORE, Standing
+from shared.ports import Claim, Clock, Directory, Ledger, Vault
+from shared.vocabulary import GroupId, Mark, MethodId, Step, StepName, StepResult, UserId
 
-_PENDING = "?"  # before the name of a secret that the vault may not have yet
+SHOWN_AFTER_SECONDS = 10.0
 PASSWORD_CHARACTERS = 32
 _ALPHABETS = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#$%&*+-=?@_")
 
 # What this product did last to whether the account may sign in: one of the two at most, and neither where it never did.
 DISABLED_BY_US = Mark("disabledByUs")
 ENABLED_BY_US = Mark("enabledByUs")
-
-type Ending = tuple[StepResult, str | None]
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,16 @@ class StepTaker:
         if disabled_by_us and user.account_enabled:
             await self.ledger.forget(user.id, DISABLED_BY_US)
             disabled_by_us = False
-        made = await self.ledger.recall(user.id, _pass_mark(key))
-        return Standing(user, sign_in, disabled_by_us, pass_made=made is not None, our_passes=_our_passes(made))
+        ours = await self._passes.made_for(user.id, key)
+        return Standing(user, sign_in, disabled_by_us, pass_made=bool(ours), our_passes=ours)
 
     async def passes_of(self, user_id: UserId, key: RequestKey) -> frozenset[MethodId]:
-        """Return the Temporary Access Pass that a request has made, if it has."""
-        return _our_passes(await self.ledger.recall(user_id, _pass_mark(key)))
+        """Return the Temporary Access Pass that a request has made, if the vault is known to have its code."""
+        return await self._passes.made_for(user_id, key)
+
+    @property
+    def _passes(self) -> PassMaker:
+        return PassMaker(self.directory, self.ledger, self.clock, self.vault)
 
     async def take(self, planned: PlannedStep, evidence: Evidence, key: RequestKey) -> StepLine:
         """Take one step; what cannot be done for good becomes its result.
@@ -95,15 +99,25 @@ class StepTaker:
         log("step", userId=evidence.user.id, step=str(planned.step), result=result, code=_code_in(detail))
         return StepLine(str(planned.step), result, self.clock.now(), detail)
 
+    async def put_off(self, planned: PlannedStep, error: GraphError, user_id: UserId, key: RequestKey) -> StepLine:
+        """Say of a step that trying again may cure what is known of it: there may be a pass with a lost code."""
+        unknown = None
+        if planned.step.name is StepName.TEMPORARY_ACCESS_PASS:
+            unknown = await self._passes.unknown(user_id, key)
+        result, detail = (StepResult.UNCONFIRMED, unknown) if unknown else (StepResult.FAILED, error.code)
+        return StepLine(str(planned.step), result, self.clock.now(), detail)
+
     async def _leave_out(self, reason: str, user_id: UserId, key: RequestKey) -> Ending:
-        return await self._recall_pass(user_id, key) if reason == PASS_MADE_BEFORE else (StepResult.SKIPPED, reason)
+        return await self._passes.recall(user_id, key) if reason == PASS_MADE_BEFORE else (StepResult.SKIPPED, reason)
 
     async def _do(self, step: Step, user: User, key: RequestKey) -> Ending:
         match step.name:
             case StepName.DISABLE_ACCOUNT:
                 await self._disable(user.id)
+                return StepResult.UNCONFIRMED, None
             case StepName.REVOKE_SESSIONS:
                 await self.directory.revoke_sessions(user.id)
+                return StepResult.UNCONFIRMED, None
             case StepName.CONFIRM_COMPROMISED:
                 await self.directory.confirm_compromised(user.id)
             case StepName.CONTAINMENT_GROUP:
@@ -111,9 +125,9 @@ class StepTaker:
             case StepName.RESET_PASSWORD:
                 await self.directory.set_password(user.id, make_password())
             case StepName.PER_USER_MFA:
-                await self.directory.set_per_user_mfa(user.id, str(step.argument))
+                return await self._set_per_user_mfa(user.id, str(step.argument))
             case StepName.TEMPORARY_ACCESS_PASS:
-                return await self._make_pass_to_the_end(user.id, key)
+                return await self._passes.make(user.id, key)
             case StepName.ENABLE_ACCOUNT:
                 return await self._enable(user.id)
             case _:
@@ -150,9 +164,12 @@ class StepTaker:
         return user is not None and user.account_enabled is True
 
     async def _enable(self, user_id: UserId) -> Ending:
+        """Enable what we disabled; the mark goes only once the account is shown to be enabled."""
         if await self.ledger.recall(user_id, DISABLED_BY_US) is None:
             return StepResult.SKIPPED, NOT_DISABLED_BY_US
         await self.directory.enable_account(user_id)
+        if not await self._is_shown(lambda: self._is_enabled(user_id)):
+            return StepResult.UNCONFIRMED, None
         await self._confirm()  # another worker may have disabled it since, and remembers that
         await self.ledger.remember(user_id, ENABLED_BY_US, self._now_text())
         await self.ledger.forget(user_id, DISABLED_BY_US)
@@ -165,61 +182,23 @@ class StepTaker:
     def _now_text(self) -> str:
         return self.clock.now().astimezone(UTC).isoformat(timespec="seconds")
 
-    # --- The Temporary Access Pass ------------------------------------------------------------------------------
+    async def _set_per_user_mfa(self, user_id: UserId, state: str) -> Ending:
+        await self.directory.set_per_user_mfa(user_id, state)
 
-    async def _make_pass_to_the_end(self, user_id: UserId, key: RequestKey) -> Ending:
-        """Let nothing come between the pass and the vault: whoever waits may give up, the code must not be lost.
+        async def is_set() -> bool:
+            try:
+                return await self.directory.read_per_user_mfa(user_id) == state
+            except GraphError:
+                return False
 
-        The claim on the user is held until then: the next delivery must not take the pass for somebody else's.
-        """
-        making = asyncio.create_task(self._make_pass(user_id, key))
-        try:
-            return await asyncio.shield(making)
-        finally:
-            await asyncio.wait({making})
+        return StepResult.DONE if await self._is_shown(is_set) else StepResult.UNCONFIRMED, None
 
-    async def _make_pass(self, user_id: UserId, key: RequestKey) -> Ending:
-        """Make it and put it into the vault. The ledger knows before Microsoft Graph that there may be one."""
-        if self.vault is None:
-            return StepResult.FAILED, "keyVault.none"
-        mark = _pass_mark(key)
-        await self.ledger.remember(user_id, mark, "")
-        try:
-            made = await self.directory.create_pass(user_id)
-        except UNCERTAIN:
-            return StepResult.UNCONFIRMED, PASS_UNKNOWN
-        except GraphError:  # certainly not made: it may be tried again
-            await self.ledger.forget(user_id, mark)
-            raise
-        secret = _secret_name(user_id, key)
-        await self.ledger.remember(user_id, mark, f"{made.method_id} {_PENDING}{secret}")
-        try:
-            await self.vault.put(secret, made.code, made.expires_at, {"userId": user_id, "requestId": key.request_id})
-        except VaultError as error:
-            return StepResult.FAILED, await self._take_back(user_id, mark, made, error)
-        await self.ledger.remember(user_id, mark, f"{made.method_id} {secret}")
-        return StepResult.DONE, f"Key Vault secret {secret}"
-
-    async def _take_back(self, user_id: UserId, mark: Mark, made: TemporaryAccessPass, error: VaultError) -> str:
-        """Delete a pass that nobody can use, as its code is lost; then there is none, and one may be made again."""
-        method = Method(PASS.type, PASS.odata_type, made.method_id)
-        try:
-            await self.directory.remove_method(user_id, method, Removal.DELETE)
-        except NotFoundError:
-            log("passGone", userId=user_id)
-        except GraphError as left:
-            await self.ledger.remember(user_id, mark, "")  # nobody's to keep: a reset may remove it
-            return f"keyVault.{error.code}, and the pass could not be deleted ({left.code})"
-        await self.ledger.forget(user_id, mark)
-        return f"keyVault.{error.code}"
-
-    async def _recall_pass(self, user_id: UserId, key: RequestKey) -> Ending:
-        _, secret = _read_pass(await self.ledger.recall(user_id, _pass_mark(key)) or "")
-        if secret is None:
-            return StepResult.UNCONFIRMED, PASS_UNKNOWN
-        if secret.startswith(_PENDING):
-            return StepResult.UNCONFIRMED, PASS_PENDING
-        return StepResult.SKIPPED, f"{PASS_MADE_BEFORE}: Key Vault secret {secret}"
+    async def _is_shown(self, look: Callable[[], Awaitable[bool]]) -> bool:
+        """Look at once and, as a directory takes a while to show a change, once more a little later."""
+        if await look():
+            return True
+        await self.clock.sleep(SHOWN_AFTER_SECONDS)
+        return await look()
 
 
 def make_password() -> str:
@@ -231,28 +210,9 @@ def make_password() -> str:
     return "".join(characters)
 
 
-def _pass_mark(key: RequestKey) -> Mark:
-    return Mark(f"pass:{key}")
-
-
-def _our_passes(mark: str | None) -> frozenset[MethodId]:
-    method_id, _ = _read_pass(mark or "")
-    return frozenset({method_id}) if method_id else frozenset()
-
-
-def _read_pass(text: str) -> tuple[MethodId | None, str | None]:
-    """Read the id of the pass and the name of its secret; nothing of either where it was never finished."""
-    method_id, _, secret = text.partition(" ")
-    return (MethodId(method_id), secret) if secret else (None, None)
-
-
 def _code_in(detail: str | None) -> str | None:
     """Return a detail that is a code; sentences are for outcomes."""
     return detail if detail and re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", detail) else None
-
-
-def _secret_name(user_id: UserId, key: RequestKey) -> str:
-    return f"tap-{user_id}-{hashlib.sha256(str(key).encode()).hexdigest()[:12]}"
 
 
 def _explain(step: StepName, error: NotPermittedError) -> str:

@@ -101,6 +101,14 @@ class Removal(StrEnum):
     DEACTIVATE = "deactivate"
 
 
+class RemovalAnswer(StrEnum):
+    """What a removal was answered; only a later listing shows what became of the method."""
+
+    UNKNOWN = "unknown"  # under way when the process ended, or no answer that is certain: it may have taken effect
+    ACCEPTED = "accepted"
+    NOT_FOUND = "notFound"
+
+
 class Status(StrEnum):
     """How a request ended."""
 

@@ -23,6 +23,7 @@ from shared.model import (
     SignIn,
     StepLine,
     Subject,
+    Tried,
     User,
     UserReference,
 )
@@ -132,10 +133,14 @@ def a_method(
 
 
 def a_line(
-    type_: str = MethodType.FIDO2, id_: str = "m1", result: MethodResult | None = None, error: str | None = None
+    type_: str = MethodType.FIDO2,
+    id_: str = "m1",
+    result: MethodResult | None = None,
+    error: str | None = None,
+    tried: Tried | None = None,
 ) -> MethodLine:
     """Make an outcome's line of a method."""
-    return MethodLine(type_, MethodId(id_), "safe to show", None, result, error)
+    return MethodLine(type_, MethodId(id_), "safe to show", None, result, error, tried)
 
 
 def a_step(

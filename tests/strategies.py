@@ -18,6 +18,7 @@ from shared.model import (
     Selection,
     SignIn,
     StepLine,
+    Tried,
     User,
     UserReference,
     Waiting,
@@ -30,6 +31,8 @@ from shared.vocabulary import (
     MethodResult,
     MethodType,
     ProfileName,
+    Removal,
+    RemovalAnswer,
     RequestId,
     Source,
     Status,
@@ -106,6 +109,7 @@ method_lines = st.builds(
     registered_at=st.none() | times,
     result=st.none() | st.sampled_from(MethodResult),
     error=st.none() | names,
+    tried=st.none() | st.builds(Tried, st.sampled_from(Removal), st.sampled_from(RemovalAnswer)),
 )
 step_lines = st.builds(
     StepLine,

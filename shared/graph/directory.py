@@ -17,7 +17,7 @@ from shared.errors import (
     UnavailableError,
 )
 from shared.graph.client import Build, Call, CallReport, GraphClient
-from shared.graph.facts import PASS_MINUTES, parse_pass
+from shared.graph.facts import PASS_MINUTES, parse_pass, parse_per_user_mfa
 from shared.graph.guard import GuardReader
 from shared.graph.listing import MethodLister
 from shared.graph.named import NamedReader
@@ -114,7 +114,7 @@ class GraphDirectory:
         return GuardReader(self._graph, self._clock, self._snapshot)
 
     async def list_methods(self, user_id: UserId) -> Listing:
-        """Keep the port's promise; a cloud without a type has none of it."""
+        """Keep the port's promise."""
         return await MethodLister(self._graph, self._clock, user_id).list()
 
     async def granted_roles(self) -> frozenset[str]:
@@ -234,6 +234,16 @@ class GraphDirectory:
     async def set_per_user_mfa(self, user_id: UserId, state: str) -> None:
         """Keep the port's promise."""
         await self._step(StepName.PER_USER_MFA, lambda requests: requests.set_per_user_mfa(user_id, state))
+
+    async def read_per_user_mfa(self, user_id: UserId) -> str:
+        """Keep the port's promise."""
+        call = Call(
+            "readPerUserMfa",
+            lambda requests: requests.per_user_mfa(user_id),
+            lambda answer: parse_per_user_mfa(read_entity(answer)),
+            STEP_NEEDS[StepName.PER_USER_MFA],
+        )
+        return await self._graph.ask(call, Patience(self._clock))
 
     async def create_pass(self, user_id: UserId) -> TemporaryAccessPass:
         """Keep the port's promise; where the policy refuses an hour, take the lifetime that it has by default."""

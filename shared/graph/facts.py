@@ -100,6 +100,11 @@ def parse_pass(entity: Entity, now: datetime) -> TemporaryAccessPass:
     return TemporaryAccessPass(_method_id(entity), code, (_readable_time(entity, "startDateTime") or now) + lifetime)
 
 
+def parse_per_user_mfa(entity: Entity) -> str:
+    """Read the per-user MFA state of a user."""
+    return _name(entity, "perUserMfaState")
+
+
 def parse_method(entity: Entity) -> Method | None:
     """Read an authentication method; None for the password, which is always listed and no way to pass MFA.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from enum import Enum, auto
 from functools import partial
 
 from shared.catalogue import KINDS, MethodKind
@@ -17,7 +18,18 @@ from shared.ports import Clock, Listing
 from shared.vocabulary import MethodType, UserId
 
 _AT_ONCE = 4
-type _Listed = list[Method | None] | None  # None: our identity may not list this type
+_USER_NOT_FOUND = "Request_ResourceNotFound"  # the directory's word for a user who is not there
+
+
+class _NotListed(Enum):
+    """Why a type has no list; see `shared.ports.Listing`."""
+
+    NOT_PERMITTED = auto()
+    ABSENT = auto()
+    UNCLEAR = auto()
+
+
+type _Listed = list[Method | None] | _NotListed
 
 
 class MethodLister:
@@ -62,7 +74,7 @@ class MethodLister:
     async def _by_type(self, granted: frozenset[str] | None) -> Listing:
         async def list_if_granted(kind: MethodKind) -> _Listed:
             if granted is not None and missing_roles(listing_needs(kind.type), granted):
-                return None
+                return _NotListed.NOT_PERMITTED
             async with self._places:
                 return await self._list_type(kind)
 
@@ -73,20 +85,15 @@ class MethodLister:
         return replace(by_type, every_type=False)
 
     async def _list_type(self, kind: MethodKind) -> _Listed:
-        """Return the methods of one type: none where this cloud has no such type, None where we may not list it."""
+        """Return the methods of one type, or why there is no list of them."""
         try:
             if kind.single:
                 return await self._read_single(kind)
             return await self._read_collection(kind)
         except (NotFoundError, BadRequestError) as error:
-            # A cloud without the type answers 400, as for any segment it does not know. 404 means that the user is
-            # gone, but for what beta alone has: there it can also mean the single object, or the type.
-            absent = isinstance(error, NotFoundError) and error.answer.status == 400  # noqa: PLR2004 - HTTP's own number
-            if kind.beta or absent:
-                return []
-            raise
+            return _judge_refusal(kind, error)
         except NotPermittedError:
-            return None
+            return _NotListed.NOT_PERMITTED
 
     async def _read_collection(self, kind: MethodKind) -> _Listed:
         reading = Reading(
@@ -107,10 +114,35 @@ class MethodLister:
         return [await self._graph.ask(call, self._patience)]
 
 
+def _judge_refusal(kind: MethodKind, error: NotFoundError | BadRequestError) -> _Listed:
+    """Take for absence only what is documented as absence.
+
+    A cloud without the type answers 400, as for any segment that it does not know. Of a list in v1.0, 404 means that
+    the user is gone: it is raised. A user without a QR code has no such object, and for that 404 is documented
+    (https://learn.microsoft.com/graph/api/qrcodepinauthenticationmethod-get?view=graph-rest-beta#response), unless its
+    code says that there is no user. Whatever else beta answers is unclear.
+    """
+    if isinstance(error, NotFoundError) and error.answer.status == 400:  # noqa: PLR2004 - HTTP's own number
+        return _NotListed.ABSENT
+    if not kind.beta:
+        raise error
+    no_object = kind.single and isinstance(error, NotFoundError) and error.answer.code not in {None, _USER_NOT_FOUND}
+    return [] if no_object else _NotListed.UNCLEAR
+
+
 def _listing_of(listed: list[Method | None], by_type: dict[MethodType, _Listed]) -> Listing:
-    """Put the methods together; a type without a list is one that we may not list."""
-    methods = listed + [method for result in by_type.values() if result is not None for method in result]
-    return Listing(merge_methods(methods), tuple(type_ for type_, result in by_type.items() if result is None))
+    """Put the methods together, and beside them the types without a list."""
+    methods = listed + [method for result in by_type.values() if isinstance(result, list) for method in result]
+    return Listing(
+        merge_methods(methods),
+        not_permitted=_types(by_type, _NotListed.NOT_PERMITTED),
+        absent=_types(by_type, _NotListed.ABSENT),
+        unclear=_types(by_type, _NotListed.UNCLEAR),
+    )
+
+
+def _types(by_type: dict[MethodType, _Listed], reason: _NotListed) -> tuple[MethodType, ...]:
+    return tuple(type_ for type_, result in by_type.items() if result is reason)
 
 
 def _parse_single(answer: Answer, kind: MethodKind) -> Method | None:

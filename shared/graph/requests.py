@@ -229,6 +229,10 @@ class Requests:
         info = self._info(HttpMethod.POST, "{+baseurl}/groups/{group_id}/members/$ref", group_id=group_id)
         return _with_body(info, {"@odata.id": f"{self._v1}/directoryObjects/{user_id}"})
 
+    def per_user_mfa(self, user_id: UserId) -> RequestInformation:
+        """Read the per-user MFA state."""
+        return self._info(HttpMethod.GET, "{+beta}/users/{user_id}/authentication/requirements", user_id=user_id)
+
     def set_per_user_mfa(self, user_id: UserId, state: str) -> RequestInformation:
         """Set the per-user MFA state."""
         info = self._info(HttpMethod.PATCH, "{+beta}/users/{user_id}/authentication/requirements", user_id=user_id)

@@ -15,6 +15,7 @@ from shared.model.record import (
     PlannedStep,
     Reason,
     StepLine,
+    Tried,
     Waiting,
 )
 from shared.model.requests import (
@@ -59,6 +60,7 @@ __all__ = [
     "SignIn",
     "StepLine",
     "Subject",
+    "Tried",
     "User",
     "UserReference",
     "Waiting",

@@ -11,6 +11,7 @@ from shared.vocabulary import (
     MethodResult,
     ProfileName,
     Removal,
+    RemovalAnswer,
     RequestId,
     Source,
     Status,
@@ -32,8 +33,20 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A try to remove a method that may have removed it, or found it gone: how, and with what answer."""
+
+    removal: Removal
+    answer: RemovalAnswer
+
+
+@dataclass(frozen=True)
 class MethodLine:
-    """One method in an outcome. `result` is None only in evidence, before anything was tried."""
+    """One method in an outcome.
+
+    `result` is None only in evidence, while no listing shows what became of the method. `tried` is kept in the ledger
+    and shown to nobody: None where nothing was tried, or where a refusal says that the tries had no effect.
+    """
 
     type: str
     id: MethodId
@@ -41,6 +54,7 @@ class MethodLine:
     registered_at: datetime | None = None
     result: MethodResult | None = None
     error: str | None = None
+    tried: Tried | None = None
 
 
 @dataclass(frozen=True)

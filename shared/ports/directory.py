@@ -12,13 +12,17 @@ from shared.vocabulary import GroupId, MethodId, MethodType, Removal, UserId
 
 @dataclass(frozen=True)
 class Listing:
-    """All registered methods but the password, and the types that our identity may not list.
+    """All registered methods but the password, and the types of which it shows none for another reason.
 
-    `every_type` is False where the types had to be listed one by one, so that one we do not know would go unseen.
+    `not_permitted`: our identity may not list them. `absent`: Microsoft Graph says that this cloud has no such type.
+    `unclear`: the answer was a refusal that is documented nowhere, so whether there is one is not known. `every_type`
+    is False where the types had to be listed one by one, so that one we do not know would go unseen.
     """
 
     methods: tuple[Method, ...]
     not_permitted: tuple[MethodType, ...] = ()
+    absent: tuple[MethodType, ...] = ()
+    unclear: tuple[MethodType, ...] = ()
     every_type: bool = True
 
 
@@ -97,7 +101,7 @@ class Directory(Protocol):
         """List all registered methods, of Graph's v1.0 and of the types that only beta shows.
 
         Needs UserAuthenticationMethod.Read.All; without it each type is listed alone, by its own app role. Raises
-        NotFoundError when the user is gone.
+        NotFoundError when the user is gone. A type that is absent or unclear is said to be, never taken for none.
         """
         ...
 
@@ -147,6 +151,10 @@ class Directory(Protocol):
 
     async def set_per_user_mfa(self, user_id: UserId, state: str) -> None:
         """Set the per-user MFA state (beta). Needs Policy.ReadWrite.AuthenticationMethod. Converges."""
+        ...
+
+    async def read_per_user_mfa(self, user_id: UserId) -> str:
+        """Read the per-user MFA state (beta). Needs Policy.ReadWrite.AuthenticationMethod."""
         ...
 
     async def create_pass(self, user_id: UserId) -> TemporaryAccessPass:

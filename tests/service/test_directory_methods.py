@@ -17,7 +17,7 @@ from shared.errors import (
 from shared.model import Method
 from shared.ports import Listing
 from shared.vocabulary import MethodId, MethodType, Removal
-from tests.service.graph_script import NOW, USER_ID, Reply, by_place, page, refusal, scene
+from tests.service.graph_script import NOW, USER_ID, Asked, Reply, by_place, page, refusal, scene
 
 
 def method(type_: MethodType, method_id: str = "an-id") -> Method:
@@ -75,11 +75,44 @@ async def test_list_methods_when_hardware_oath_is_forbidden_then_says_so() -> No
         assert listing.not_permitted == (MethodType.HARDWARE_OATH,)
 
 
-@pytest.mark.parametrize("reply", [refusal(404), refusal(400, message="Resource not found for the segment 'x'.")])
-async def test_list_methods_when_cloud_has_no_hardware_oath_then_none(reply: Reply) -> None:
-    """A national cloud's beta does not know the segment: there is nothing to list, and nothing is missing."""
-    async with scene(by_place({"hardware": reply})) as here:
-        assert await here.directory.list_methods(USER_ID) == Listing(())
+async def test_list_methods_when_cloud_has_no_hardware_oath_then_it_is_absent() -> None:
+    """A national cloud's beta does not know the segment: that is documented as absence."""
+    no_segment = refusal(400, message="Resource not found for the segment 'x'.")
+    async with scene(by_place({"hardware": no_segment})) as here:
+        assert await here.directory.list_methods(USER_ID) == Listing((), absent=(MethodType.HARDWARE_OATH,))
+
+
+@pytest.mark.parametrize("reply", [refusal(404), refusal(404, "Request_ResourceNotFound"), refusal(400), refusal(405)])
+async def test_list_methods_when_beta_refuses_in_another_way_then_it_is_unclear(reply: Reply) -> None:
+    """It is documented nowhere that this means that there is no token."""
+    async with scene(by_place({"hardware": reply, "methods": page(PHONE)})) as here:
+        listing = await here.directory.list_methods(USER_ID)
+        assert (listing.unclear, listing.absent) == ((MethodType.HARDWARE_OATH,), ())
+        assert [each.id for each in listing.methods] == [MOBILE]
+
+
+@pytest.mark.parametrize(
+    ("reply", "unclear"),
+    [
+        (refusal(404, "resourceNotFound"), ()),
+        (refusal(404, "Request_ResourceNotFound"), (MethodType.QR_CODE_PIN,)),
+        (Reply(404, b"<html>not found</html>"), (MethodType.QR_CODE_PIN,)),
+        (refusal(400), (MethodType.QR_CODE_PIN,)),
+    ],
+)
+async def test_list_methods_when_there_is_no_qr_code_then_only_a_404_about_it_says_so(
+    reply: Reply, unclear: tuple[MethodType, ...]
+) -> None:
+    """Microsoft documents 404 for a user without one; one about the user, or a gateway's, is another."""
+
+    def answer(asked: Asked) -> Reply:
+        if asked.address.endswith("/authentication/methods"):
+            return refusal(403)
+        return reply if asked.address.endswith("/qrCodePinMethod") else page()
+
+    async with scene(answer) as here:
+        listing = await here.directory.list_methods(USER_ID)
+        assert (listing.methods, listing.unclear) == ((), unclear)
 
 
 async def test_list_methods_when_user_is_gone_then_not_found() -> None:

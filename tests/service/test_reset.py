@@ -45,12 +45,31 @@ async def test_catch_22_of_alternate_mobile_is_left_by_another_default(stage: St
     assert any("signInPreferences" in change for change in stage.changes())
 
 
-async def test_catch_22_without_the_broad_right_is_partial(stage: Stage) -> None:
-    """Where the default may not be changed both phones stay, and are named."""
+@pytest.mark.parametrize(
+    ("narrow", "why"), [(True, "missing app role UserAuthenticationMethod.ReadWrite.All"), (False, "accessDenied")]
+)
+async def test_catch_22_without_the_broad_right_names_what_is_missing(stage: Stage, why: str, *, narrow: bool) -> None:
+    """Where the default may not be changed both phones stay, not for a bad request but for a role."""
+    if narrow:
+        stage.tenant.roles = {role for role in stage.tenant.roles if not role.startswith("UserAuthenticationMethod.")}
     stage.tenant.add_fault(Fault(method="PATCH", path="signInPreferences", status=403, times=None))
     outcome = await stage.reset(OAKLEY)
     assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
-    assert results(outcome) == {"phone": ["remaining", "remaining"]}
+    assert [(line.result, line.error) for line in outcome.methods] == [(MethodResult.NOT_PERMITTED, why)] * 2
+    assert [(reason.code, reason.method) for reason in outcome.reasons] == [
+        ("notPermitted", line.id) for line in outcome.methods
+    ]
+    assert sum("signInPreferences" in call.path for call in stage.tenant.calls) == 1
+
+
+async def test_catch_22_without_the_broad_right_leaves_what_is_refused_for_another_reason_as_it_is(
+    stage: Stage,
+) -> None:
+    """A role would not cure it."""
+    stage.tenant.directory.users[OAKLEY].methods.append(method("softwareOath", "0ff1ce00-0000-4000-8000-000000000002"))
+    stage.tenant.add_fault(Fault(method="DELETE", path="softwareOath", status=400, code="nope", times=None))
+    stage.tenant.add_fault(Fault(method="PATCH", path="signInPreferences", status=403, times=None))
+    assert results(await stage.reset(OAKLEY)) == {"phone": ["notPermitted"] * 2, "softwareOath": ["remaining"]}
 
 
 @pytest.mark.parametrize("default", ["sms", "voiceAlternateMobile"])
@@ -402,7 +421,9 @@ async def test_user_who_is_deleted_meanwhile_is_tried_later_and_then_unknown(sta
     stage.clock.on_sleep = delete_user
     with pytest.raises(GraphError, match="does not know"):
         await stage.handle(row)
-    assert codes(await resume(stage, row)) == {"unknownUser"}
+    outcome = await resume(stage, row)
+    assert codes(outcome) == {"unknownUser", "methodUnconfirmed", "stepUnconfirmed"}
+    assert {line.result for line in outcome.methods} == {MethodResult.UNCONFIRMED}
 
 
 async def test_user_who_vanishes_between_the_looks_is_tried_later(stage: Stage) -> None:
@@ -449,8 +470,23 @@ async def test_hardware_token_that_is_inactive_already_is_left_alone(stage: Stag
     await stage.reset(REESE)
     before = len(stage.changes())
     outcome = await stage.reset(REESE)
-    assert results(outcome) == {"hardwareOath": ["deactivated"]}
+    assert [(line.result, line.error) for line in outcome.methods] == [(MethodResult.KEPT, "notActive")]
     assert not any("deactivate" in change for change in stage.changes()[before:])
+    assert outcome.status is Status.COMPLETED
+
+
+async def test_hardware_token_whose_state_is_never_shown_is_not_confirmed(stage: Stage) -> None:
+    """It is deactivated once; whether it was is for people to look at."""
+    user = stage.tenant.directory.users[REESE]
+    stage.tenant.add_fault(Fault(method="POST", path="deactivate", status=204, times=None))
+    for token in user.methods:
+        token.properties.pop("device", None)
+    outcome = await stage.reset(REESE)
+    assert (outcome.status, outcome.verified) == (Status.PARTIAL, False)
+    assert [(line.result, line.error) for line in outcome.methods if line.type == "hardwareOath"] == [
+        (MethodResult.UNCONFIRMED, "stateNotShown")
+    ]
+    assert sum("deactivate" in call.path for call in stage.tenant.calls) == 1
 
 
 async def test_external_method_is_deleted_in_either_form(stage: Stage) -> None:

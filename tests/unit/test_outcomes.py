@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.catalogue import ALTERNATE_MOBILE, MOBILE
 from shared.decide import Covered
-from shared.evidence import ALL_OF_ITS_TYPE, IN_FLIGHT, INTERRUPTED, note
+from shared.evidence import ALL_OF_ITS_TYPE, NOT_LISTED, STATE_NOT_SHOWN, Unlisted, note
 from shared.model import (
     Coverage,
     CoveredBy,
@@ -26,6 +26,7 @@ from shared.model import (
     RequestKey,
     Selection,
     StepLine,
+    Tried,
 )
 from shared.outcomes import (
     SecondLook,
@@ -48,6 +49,7 @@ from shared.vocabulary import (
     MethodResult,
     MethodType,
     Removal,
+    RemovalAnswer,
     RequestId,
     Status,
     Step,
@@ -73,6 +75,7 @@ from tests.builders import (
 )
 from tests.strategies import accepted_requests, evidences
 
+TRIED = {answer: Tried(Removal.DELETE, answer) for answer in RemovalAnswer}
 LATER = NOW + timedelta(minutes=1)
 SEEN = Verification(LATER, in_scope_left=False, sessions_confirmed=True)
 WOULD = {MethodResult.WOULD_DELETE, MethodResult.WOULD_DEACTIVATE}
@@ -81,6 +84,7 @@ OPEN_METHODS = {
     MethodResult.REMAINING: "methodRemaining",
     MethodResult.UNSUPPORTED: "unsupportedMethod",
     MethodResult.NOT_PERMITTED: "notPermitted",
+    MethodResult.UNCONFIRMED: "methodUnconfirmed",
 }
 OPEN_STEPS = {
     StepResult.FAILED: "stepFailed",
@@ -129,7 +133,7 @@ def test_outcome_of_a_reset_when_a_method_is_open_then_it_is_partial_and_the_met
     outcome = carry_out(an_evidence(a_line(id_="m7", result=result)))
     assert codes(outcome) == ([OPEN_METHODS[result]] if result in OPEN_METHODS else [])
     assert outcome.status is (Status.PARTIAL if result in OPEN_METHODS else Status.COMPLETED)
-    assert all("fido2 m7" in reason.text for reason in outcome.reasons)
+    assert all("fido2 m7" in reason.text and reason.method == "m7" for reason in outcome.reasons)
 
 
 @pytest.mark.parametrize("result", list(StepResult))
@@ -138,6 +142,7 @@ def test_outcome_of_a_reset_when_a_step_is_open_then_it_is_partial_and_the_step_
     outcome = carry_out(an_evidence(steps=(a_step(StepName.DISABLE_ACCOUNT, result),)))
     assert codes(outcome) == ([OPEN_STEPS[result]] if result in OPEN_STEPS else [])
     assert all("disableAccount" in reason.text for reason in outcome.reasons)
+    assert {reason.step for reason in outcome.reasons} <= {"disableAccount"}
 
 
 def test_outcome_of_a_reset_when_an_undated_method_was_kept_then_it_is_partial() -> None:
@@ -147,12 +152,12 @@ def test_outcome_of_a_reset_when_an_undated_method_was_kept_then_it_is_partial()
     assert (outcome.status, codes(outcome)) == (Status.PARTIAL, ["undatedKept"])
 
 
-@pytest.mark.parametrize(("in_scope_left", "sessions_confirmed"), [(True, True), (False, False), (True, False)])
+@pytest.mark.parametrize("verification", [(True, True, True), (False, False, True), (False, True, False)])
 def test_outcome_of_a_reset_when_nothing_is_open_but_it_is_not_verified_then_it_is_partial(
-    *, in_scope_left: bool, sessions_confirmed: bool
+    verification: tuple[bool, bool, bool],
 ) -> None:
     """Without proof it is not completed."""
-    outcome = carry_out(an_evidence(), Verification(LATER, in_scope_left, sessions_confirmed))
+    outcome = carry_out(an_evidence(), Verification(LATER, *verification))
     assert (outcome.status, codes(outcome), outcome.verified_at) == (Status.PARTIAL, ["notVerified"], None)
 
 
@@ -360,7 +365,9 @@ def test_outcome_of_a_failure_when_work_was_done_then_what_is_open_and_what_is_l
     [
         ((a_line(),), (), ["appPasswords"]),
         ((a_line(result=MethodResult.DEACTIVATED),), (), ["appPasswords", "registrationOpen"]),
-        ((a_line(error="serviceNotAvailable"),), (), ["appPasswords", "registrationOpen"]),
+        ((a_line(tried=TRIED[RemovalAnswer.UNKNOWN]),), (), ["appPasswords", "registrationOpen"]),
+        ((a_line(tried=TRIED[RemovalAnswer.ACCEPTED]),), (), ["appPasswords", "registrationOpen"]),
+        ((a_line(tried=TRIED[RemovalAnswer.NOT_FOUND]),), (), ["appPasswords"]),
         (
             (a_line(result=MethodResult.DELETED),),
             (a_step(StepName.DISABLE_ACCOUNT),),
@@ -376,18 +383,59 @@ def test_outcome_of_a_failure_when_told_then_the_window_is_open_only_where_metho
     assert [one.code for one in outcome.follow_ups] == expected
 
 
-def test_outcome_of_a_failure_when_a_removal_got_no_answer_then_it_is_not_said_that_it_was_not_reached() -> None:
-    """It may be gone, and it may not."""
-    errors = ("serviceNotAvailable", IN_FLIGHT, INTERRUPTED, None)
-    evidence = an_evidence(*(a_line("phone", str(error), error=error) for error in errors))
-    outcome = failed(an_accepted_request(evidence=evidence), None, "deadline", LATER)
-    texts = [reason.text for reason in outcome.reasons if reason.code == "methodRemaining"]
-    assert texts == [
-        "phone serviceNotAvailable may still be there: serviceNotAvailable.",
-        "phone inFlight may still be there.",
-        "phone interrupted may still be there.",
-        "phone None was not reached.",
+UNSHOWN = {
+    "serviceNotAvailable": a_line("phone", "p", error="serviceNotAvailable", tried=TRIED[RemovalAnswer.UNKNOWN]),
+    "unknown": a_line("phone", "p", tried=TRIED[RemovalAnswer.UNKNOWN]),
+    "accepted": a_line("phone", "p", tried=TRIED[RemovalAnswer.ACCEPTED]),
+    "notFound": a_line("phone", "p", tried=TRIED[RemovalAnswer.NOT_FOUND]),
+}
+WORDS = {
+    "serviceNotAvailable": "phone p may still be there: serviceNotAvailable.",
+    "unknown": "phone p may still be there.",
+    "accepted": ("phone p may still be there: its removal was accepted, but no listing since shows that it is gone."),
+    "notFound": (
+        "phone p may still be there: Microsoft Graph did not find it, but no listing since shows that it is gone."
+    ),
+}
+
+
+@pytest.mark.parametrize("error", UNSHOWN)
+@pytest.mark.parametrize("how", ["failed", "refused", "invalid", "carried out"])
+def test_outcome_when_no_listing_shows_what_became_of_a_method_then_it_is_unconfirmed(how: str, error: str) -> None:
+    """Whatever its removal was answered, and however the request ends."""
+    evidence = an_evidence(UNSHOWN[error], a_line(result=MethodResult.DELETED))
+    accepted = an_accepted_request(evidence=evidence)
+    outcome = {
+        "failed": lambda: failed(accepted, None, "deadline", LATER),
+        "refused": lambda: refused(accepted, evidence, (), LATER),
+        "invalid": lambda: invalid(accepted, (Problem("user", "deletedUser", "Gone."),), LATER),
+        "carried out": lambda: carry_out(evidence),
+    }[how]()
+    assert [(line.type, line.result, line.error) for line in outcome.methods] == [
+        ("phone", MethodResult.UNCONFIRMED, error),
+        ("fido2", MethodResult.DELETED, None),
     ]
+    (reason,) = [reason for reason in outcome.reasons if reason.code == "methodUnconfirmed"]
+    assert (reason.text, reason.method) == (WORDS[error], "p")
+
+
+def test_outcome_of_a_failure_when_a_method_was_never_tried_then_it_was_not_reached() -> None:
+    """The last listing showed it."""
+    outcome = failed(an_accepted_request(evidence=an_evidence(a_line("phone", "p"))), None, "deadline", LATER)
+    assert outcome.reasons[1:] == (Reason("methodRemaining", "phone p was not reached.", MethodId("p")),)
+
+
+@pytest.mark.parametrize(
+    ("id_", "error", "text"),
+    [
+        ("p", STATE_NOT_SHOWN, "fido2 p was deactivated, but the listing does not say whether it is active."),
+        ("*", NOT_LISTED, "fido2 could not be listed: Microsoft Graph gave no documented answer."),
+    ],
+)
+def test_outcome_when_a_listing_leaves_something_open_then_it_says_what(id_: str, error: str, text: str) -> None:
+    """What is not shown has a word of its own."""
+    outcome = carry_out(an_evidence(a_line(id_=id_, result=MethodResult.UNCONFIRMED, error=error)))
+    assert outcome.reasons == (Reason("methodUnconfirmed", text, MethodId(id_)),)
 
 
 # --- Covered -----------------------------------------------------------------------------------------------------
@@ -405,7 +453,7 @@ def coverage(*stayed: tuple[str, str], status: Status = Status.COMPLETED) -> Cov
 def look_again(
     *methods: Method,
     by: Coverage | None = None,
-    unlisted: tuple[MethodType, ...] = (),
+    unlisted: Unlisted | None = None,
     evidence: Evidence | None = None,
     scope: Scope | None = None,
     dry_run: bool = False,
@@ -413,7 +461,7 @@ def look_again(
     """Tell that a reset covers a request, and what is there now."""
     scope = scope or make_scope(COMPROMISED_PROFILE, Selection())
     decision = Covered(COMPROMISED_PROFILE, by or coverage(), dry_run)
-    look = SecondLook(LATER, make_plan(methods, (), scope), unlisted)
+    look = SecondLook(LATER, make_plan(methods, (), scope), unlisted or Unlisted())
     return covered(an_accepted_request(), evidence or an_evidence(), decision, look)
 
 
@@ -473,14 +521,21 @@ def test_outcome_of_what_is_covered_when_a_method_of_an_unknown_type_is_new_then
 
 
 @pytest.mark.parametrize(("stayed", "status"), [((), Status.PARTIAL), ((("phone", "*"),), Status.COVERED)])
+@pytest.mark.parametrize(
+    ("unlisted", "code"),
+    [
+        (Unlisted((MethodType.PHONE,)), "notPermitted"),
+        (Unlisted(unclear=(MethodType.PHONE,)), "methodUnconfirmed"),
+    ],
+)
 def test_outcome_of_what_is_covered_when_a_type_cannot_be_listed_then_it_is_partial_unless_that_was_told_before(
-    stayed: tuple[tuple[str, str], ...], status: Status
+    unlisted: Unlisted, code: str, stayed: tuple[tuple[str, str], ...], status: Status
 ) -> None:
     """Unknown is not nothing."""
     assert ALL_OF_ITS_TYPE == "*"
-    outcome = look_again(by=coverage(*stayed), unlisted=(MethodType.PHONE,))
+    outcome = look_again(by=coverage(*stayed), unlisted=unlisted)
     assert outcome.status is status
-    assert codes(outcome)[1:] == (["notPermitted"] if status is Status.PARTIAL else [])
+    assert codes(outcome)[1:] == ([code] if status is Status.PARTIAL else [])
     assert [line.id for line in outcome.methods] == [reason.method for reason in outcome.reasons[1:]]
 
 
@@ -548,6 +603,7 @@ ENABLE, PASS, MFA = (
         (ENABLE, True, (), None),
         (ENABLE, True, (a_step(), a_step(ENABLE.name, StepResult.FAILED)), None),
         (ENABLE, True, (a_step(result=StepResult.FAILED),), STEPS_OPEN),
+        (ENABLE, True, (a_step(result=StepResult.UNCONFIRMED),), STEPS_OPEN),
         (ENABLE, True, (a_step(result=StepResult.SKIPPED, detail="passMadeBefore: Key Vault secret x"),), None),
         (ENABLE, True, (a_step(result=StepResult.SKIPPED, detail="federatedPassword"),), STEPS_OPEN),
     ],

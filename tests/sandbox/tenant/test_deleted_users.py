@@ -138,3 +138,14 @@ async def test_user_when_there_then_has_no_date_of_deletion(graph: Caller) -> No
     """The property is there and null."""
     user = (await graph.get(f"/v1.0/users/{AVERY}", ADVANCED, select="deletedDateTime")).json()
     assert user["deletedDateTime"] is None
+
+
+async def test_user_when_restored_then_as_before_but_in_nothing(graph: Caller, tenant: Tenant, clock: Clock) -> None:
+    """With the name and the methods that they had."""
+    directory = tenant.directory
+    before = dict(directory.users[AVERY].properties), [method.id for method in directory.users[AVERY].methods]
+    directory.delete_user(AVERY, clock.now())
+    restored = directory.restore_user(AVERY)
+    assert (restored.properties, [method.id for method in restored.methods]) == before
+    assert (await graph.get(f"/v1.0/users/{AVERY}")).status_code == 200
+    assert error_of(await graph.get(f"{deleted_item(AVERY)}/{CAST}", select="id")) == NOT_FOUND
