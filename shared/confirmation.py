@@ -14,21 +14,32 @@ _ACCEPTED = {StepResult.DONE, StepResult.UNCONFIRMED}
 async def confirm_account(directory: Directory, evidence: Evidence) -> Evidence:
     """Read the user, and say of the steps that this shows whether it shows them. Needs User.Read.All.
 
-    The account has to be disabled, unless it was enabled again in the end, and `signInSessionsValidFromDateTime` later
-    than before the reset. Raises NotFoundError for a user who is not there any more.
+    Raises NotFoundError for a user who is not there any more.
     """
-    enabled = any(line.step == StepName.ENABLE_ACCOUNT and line.result is StepResult.DONE for line in evidence.steps)
-    to_confirm = _TO_CONFIRM[1:] if enabled else _TO_CONFIRM
-    accepted = [line for line in evidence.steps if line.step in to_confirm and line.result in _ACCEPTED]
-    if not accepted:
+    if not _accepted(evidence):
         return evidence
     user = await directory.find_user(UserReference(ReferenceKind.OBJECT_ID, evidence.user.id))
     if user is None:
         raise NotFoundError
-    for line in accepted:
+    return confirmed_by(user, evidence)
+
+
+def confirmed_by(user: User, evidence: Evidence) -> Evidence:
+    """Say of the steps that were accepted whether a user who was read since shows them.
+
+    The account has to be disabled, unless it was enabled again in the end, and `signInSessionsValidFromDateTime` later
+    than before the reset.
+    """
+    for line in _accepted(evidence):
         shown = _is_shown(line, evidence.user, user)
         evidence = evidence.with_step(replace(line, result=StepResult.DONE if shown else StepResult.UNCONFIRMED))
     return evidence
+
+
+def _accepted(evidence: Evidence) -> list[StepLine]:
+    enabled = any(line.step == StepName.ENABLE_ACCOUNT and line.result is StepResult.DONE for line in evidence.steps)
+    to_confirm = _TO_CONFIRM[1:] if enabled else _TO_CONFIRM
+    return [line for line in evidence.steps if line.step in to_confirm and line.result in _ACCEPTED]
 
 
 def unconfirmed(evidence: Evidence) -> tuple[PlannedStep, ...]:

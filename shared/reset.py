@@ -260,6 +260,7 @@ class Reset:
             except (*_REFUSALS, *UNCERTAIN, NotFoundError, NotPermittedError) as error:
                 log("defaultNotChanged", userId=self.evidence.user.id, code=error.code)
                 if isinstance(error, NotPermittedError):
+                    untried.clear()  # nor may it choose any other
                     self.evidence = name_the_missing_right(self.evidence, held_by_default(refused), error)
             else:
                 return True

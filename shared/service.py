@@ -8,6 +8,7 @@ from typing import assert_never
 from shared import outcomes
 from shared.admission import Admission, missing_profile
 from shared.budgets import Budgets
+from shared.confirmation import confirmed_by
 from shared.coverage import History, coverage_of, coverage_of_instead, seen_at
 from shared.decide import Approval, Covered, Guard, Refusal, decide
 from shared.errors import ClaimHeldError, ClaimLostError, GraphError, Later, OperatorError
@@ -250,7 +251,7 @@ def _resume(earlier: Evidence, fresh: Evidence, steps: tuple[PlannedStep, ...]) 
     One that is enabled although we disabled it was enabled by somebody since: it is disabled again. One that was only
     to be enabled, and is, was enabled by the call whose answer was lost.
     """
-    evidence = resumed(earlier, steps)
+    evidence = confirmed_by(fresh.user, resumed(earlier, steps))
     enabling = next((line for line in evidence.steps if line.step == StepName.ENABLE_ACCOUNT), None)
     if not fresh.user.account_enabled or (enabling and enabling.result is StepResult.DONE):
         return evidence

@@ -774,7 +774,7 @@ async def test_request_that_another_worker_has_begun_since_it_was_read_is_given_
     outcome = await door.stage.service.give_up(row, "someObstacle")
     assert (outcome.status, outcome.user_id) == (Status.FAILED, DEVON)
     assert {line.type: line.result for line in outcome.methods} == {
-        "phone": MethodResult.REMAINING,
+        "phone": MethodResult.UNCONFIRMED,
         "microsoftAuthenticator": MethodResult.DELETED,
     }
 

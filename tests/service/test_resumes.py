@@ -318,7 +318,7 @@ async def test_user_who_is_deleted_after_half_a_reset_is_invalid_and_what_was_do
     stage.tenant.directory.delete_user(DEVON)
     outcome = await resume(playing, row)
     assert (outcome.status, outcome.user_id) == (Status.INVALID, DEVON)
-    assert lines_of(outcome) == {"microsoftAuthenticator": {"deleted"}, "phone": {"remaining"}}
+    assert lines_of(outcome) == {"microsoftAuthenticator": {"deleted"}, "phone": {"unconfirmed"}}
     assert [reason.code for reason in outcome.reasons][:1] == ["deletedUser"]
     assert "appPasswords" in {each.code for each in outcome.follow_ups}
 
