@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import batched
 
-from shared import outcomes
-from shared.coverage import last_look_of
+from shared.acceptance import DELIVERY_SECONDS, ROWS_AT_ONCE, SAFETY_RESUME_SECONDS, Acceptance
 from shared.endings import Endings, GiveUp, Obstacle, body_of, code_of
 from shared.errors import (
     BusUnavailableError,
@@ -20,48 +19,34 @@ from shared.errors import (
     UnreadableRowError,
 )
 from shared.intake import (
-    Envelope,
-    Item,
     Resume,
     common_parent,
-    fingerprint,
-    parent_of,
     parse_resume,
     queue_parent_id,
     read_body,
 )
 from shared.logs import log
-from shared.malformed import malformed_row
-from shared.model import AcceptedRequest, InvalidItem, Outcome, Problem, RequestKey
-from shared.patience import LOST_AFTER, waiting_after
+from shared.model import AcceptedRequest, Outcome, RequestKey
+from shared.patience import waiting_after
 from shared.policy import Policy
 from shared.ports import Bus, Call, Clock, Delivery, Family, Finished, Ledger, Pending, Reply, Taken
-from shared.vocabulary import QUEUE, Caller, RequestId, Source, Status, UserId
+from shared.vocabulary import QUEUE, Caller, RequestId, Source, UserId
 
-DELIVERY_SECONDS = 240.0  # the own deadline of one delivery: the rest of a large user goes on in the next
 WORK_SECONDS = 260.0  # after which what a delivery does is cut off, whatever Microsoft Graph does
 LONGEST_SECONDS = 290.0  # after which the whole delivery is: its message's lock lasts 300
 INLINE_SECONDS = 60.0  # how long a call waits for its outcome: Logic Apps give up after 120 s
-SAFETY_RESUME_SECONDS = 90.0  # when accepted work over HTTP is taken up again should this process not finish it
-# Until its resume is scheduled, what came over HTTP would be missed by nobody: by when the resume should have come, it
-# is lost already, and the sweep need not wait for it any longer.
-_UNSCHEDULED = timedelta(seconds=SAFETY_RESUME_SECONDS) - LOST_AFTER
 # A delivery that fails is delivered again at once, five times in all: it is given back slowly, so that an outage of
 # the ledger or of the bus has two and a half minutes to end before the dead-letter queue.
 HOLD_BACK_SECONDS = 30.0
 # A resume that comes earlier than the ledger expects one is superseded: a later one was scheduled since.
 SUPERSEDED_BY = timedelta(seconds=60)
-REPLAY_FOR = timedelta(hours=24)
-ROWS_AT_ONCE = 10
-_REPLAYED = {Status.COMPLETED, Status.COVERED}
-
 type Handle = Callable[[AcceptedRequest, datetime], Awaitable[Outcome]]
 type Mend = Callable[[UserId], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Reception:
-    """Takes deliveries and calls (fates: product.md 4).
+    """Takes deliveries and calls.
 
     `handle`, `give_up` and `mend` are the service's, `new_id` makes ids that nobody has, `jitter` draws from 0 to 1.
     """
@@ -79,10 +64,13 @@ class Reception:
     work_seconds: float = WORK_SECONDS
     longest_seconds: float = LONGEST_SECONDS
     endings: Endings = field(init=False)
+    acceptance: Acceptance = field(init=False)
 
     def __post_init__(self) -> None:
         endings = Endings(self.ledger, self.bus, self.clock, self.give_up, self.jitter)
         object.__setattr__(self, "endings", endings)
+        acceptance = Acceptance(self.policy, self.ledger, self.clock, endings)
+        object.__setattr__(self, "acceptance", acceptance)
 
     # --- The queue ----------------------------------------------------------------------------------------------
 
@@ -107,12 +95,12 @@ class Reception:
             await self._resume(resumed)
             return
         parent_id = queue_parent_id(delivery.message_id, delivery.sequence_number)
-        items = read_body(delivery.body, self._envelope(parent_id, derive=True))
-        rows = [self._offer(item, QUEUE, Source.QUEUE, delivery.enqueued_at, parent_id) for item in items]
+        items = read_body(delivery.body, self.acceptance.envelope(parent_id, derive=True))
+        rows = [self.acceptance.offer(item, QUEUE, Source.QUEUE, delivery.enqueued_at, parent_id) for item in items]
         offers = [row for row in rows if not row.is_malformed]
         if len(items) > 1:  # nobody asks for the parent of one
-            await self._remember_families(rows, parent_id)
-        kept = await self._accept_all(offers, at_once=len(items) > 1)
+            await self.acceptance.remember_families(rows, parent_id)
+        kept = await self.acceptance.accept_all(offers, at_once=len(items) > 1)
         for row in rows:
             if row.is_malformed:
                 await self.endings.end_malformed(row, delivery.body)
@@ -176,14 +164,16 @@ class Reception:
         Raises LedgerUnavailableError when not all was accepted; what was goes on.
         """
         parent_id = call.idempotency_key or RequestId(self.new_id())
-        items = read_body(call.body, self._envelope(parent_id, derive=False, idempotency_key=call.idempotency_key))
+        items = read_body(
+            call.body, self.acceptance.envelope(parent_id, derive=False, idempotency_key=call.idempotency_key)
+        )
         now = self.clock.now()
-        rows = [self._offer(item, call.caller, Source.HTTP, now, parent_id) for item in items]
+        rows = [self.acceptance.offer(item, call.caller, Source.HTTP, now, parent_id) for item in items]
         parent_id = common_parent((row.key.request_id for row in rows), parent_id)
         malformed = [row for row in rows if row.is_malformed]
         if len(rows) > len(malformed):
-            await self._remember_families(rows, parent_id)
-        kept = await self._accept_all([row for row in rows if not row.is_malformed], at_once=len(items) > 1)
+            await self.acceptance.remember_families(rows, parent_id)
+        kept = await self.acceptance.accept_all([row for row in rows if not row.is_malformed], at_once=len(items) > 1)
         going_on = _going_on(kept)
         at = now + timedelta(seconds=SAFETY_RESUME_SECONDS if len(items) == 1 else 0)
         if going_on:
@@ -191,7 +181,7 @@ class Reception:
         if len(items) == 1 and going_on:
             return Taken(parent_id, (await self._carry_out_inline(going_on[0], at),))
         if malformed:
-            await self._keep_malformed(malformed, parent_id)
+            await self.acceptance.keep_malformed(malformed, parent_id)
         accepted = iter(kept)
         replies = tuple(Finished(row.outcome) if row.outcome else _reply(next(accepted), at) for row in rows)
         return Taken(parent_id, replies)
@@ -261,107 +251,6 @@ class Reception:
         with suppress(LedgerUnavailableError):
             await self.ledger.expect(accepted.key, resumed_at, waiting=waiting)
         return replace(accepted, due_at=resumed_at, waiting=waiting)
-
-    # --- Accepting ----------------------------------------------------------------------------------------------
-
-    def _envelope(self, parent_id: RequestId, *, derive: bool, idempotency_key: RequestId | None = None) -> Envelope:
-        return Envelope(
-            now=self.clock.now(),
-            default_profile=self.policy.default_profiles.request,
-            profiles=frozenset(self.policy.profiles),
-            parent_id=parent_id,
-            derive=derive,
-            idempotency_key=idempotency_key,
-        )
-
-    def _offer(
-        self, item: Item, caller: Caller, source: Source, enqueued_at: datetime, parent_id: RequestId
-    ) -> AcceptedRequest:
-        """Make the row of a request, or of what is none."""
-        key, now = RequestKey(caller, item.request_id or parent_id), self.clock.now()
-        due_at = now + (_UNSCHEDULED if source is Source.HTTP else timedelta(seconds=DELIVERY_SECONDS))
-        if isinstance(item, InvalidItem):
-            return malformed_row(item, key, source, now, due_at)
-        return AcceptedRequest(key, fingerprint(item), item, source, now, enqueued_at, due_at, now)
-
-    async def _accept_all(self, offers: list[AcceptedRequest], *, at_once: bool) -> list[AcceptedRequest | Outcome]:
-        """Make each a row of the ledger; raise UnreadableRowError in the end where the row of one cannot be read.
-
-        `at_once`: it was a body for several, whose requests are resumed at once, be there only one that is valid.
-        """
-        kept: list[AcceptedRequest | Outcome] = []
-        unreadable: list[UnreadableRowError] = []
-        if at_once:
-            now = self.clock.now()
-            offers = [replace(offered, due_at=min(offered.due_at, now)) for offered in offers]
-        for batch in batched(offers, ROWS_AT_ONCE, strict=False):
-            for each in await asyncio.gather(*map(self._accept, batch), return_exceptions=True):
-                match each:
-                    case UnreadableRowError():  # the others are accepted all the same, and found by the sweep
-                        unreadable.append(each)
-                    case BaseException():
-                        raise each
-                    case _:
-                        kept.append(each)
-        if unreadable:
-            raise unreadable[0]
-        return kept
-
-    async def _remember_families(self, rows: list[AcceptedRequest], parent_id: RequestId) -> None:
-        """Remember those whose id is derived, and all of a body for several, as their parent's children beforehand."""
-        families: dict[RequestKey, list[RequestId]] = {}
-        for key in (row.key for row in rows):
-            if parent := parent_of(key.request_id):
-                families.setdefault(RequestKey(key.caller, parent), []).append(key.request_id)
-        if len(rows) > 1:
-            ids = [row.key.request_id for row in rows]
-            families[RequestKey(rows[0].key.caller, common_parent(ids, parent_id))] = ids
-        for family, children in families.items():
-            await self.ledger.add_children(family, tuple(dict.fromkeys(children)))
-
-    async def _keep_malformed(self, rows: list[AcceptedRequest], parent_id: RequestId) -> None:
-        """Keep what a call sent that is no request; where the ledger does not take it, the answer says it all."""
-        try:
-            await self._remember_families(rows, parent_id)
-            for batch in batched(rows, ROWS_AT_ONCE, strict=False):
-                await asyncio.gather(*(self.endings.end_malformed(row) for row in batch))
-        except LedgerUnavailableError:
-            log("malformedNotKept", logging.WARNING, requestId=rows[0].key.request_id, result=f"{len(rows)} items")
-
-    async def _accept(self, offered: AcceptedRequest) -> AcceptedRequest | Outcome:
-        """Make it a row of the ledger (product.md 5).
-
-        Return the row: with an outcome when that is to be told again without any further effect, else to be carried
-        out. Return an outcome of its own when the id is another request's.
-        """
-        kept = await self.ledger.accept(offered)
-        if kept.is_malformed:
-            kept = await self.ledger.restart(offered, kept)
-        if kept.fingerprint != offered.fingerprint:
-            text = "Another request of this caller has this id; ask for something else under an id of its own."
-            return outcomes.invalid(offered, (Problem("requestId", "requestIdReused", text),), self.clock.now())
-        if kept.outcome is None:
-            return kept
-        if self._is_replay(offered, kept, kept.outcome):
-            log("replayed", requestId=kept.key.request_id, caller=kept.key.caller, status=kept.outcome.status)
-            # A message that reports what a lost process did not is the first to do so.
-            is_first = offered.source is Source.QUEUE and not kept.reported
-            return kept if is_first else replace(kept, outcome=replace(kept.outcome, replayed=True))
-        if not kept.reported:
-            await self.endings.report(kept, kept.outcome, body_of(kept))
-        return await self.ledger.restart(offered, kept)
-
-    def _is_replay(self, offered: AcceptedRequest, kept: AcceptedRequest, outcome: Outcome) -> bool:
-        """Whether it asks for what has ended: of a success within a day, unless it was seen again since.
-
-        What was enqueued before that run was accepted is its own message, or a copy of it, and asks for nothing new.
-        """
-        if offered.source is Source.QUEUE and offered.first_enqueued_at <= kept.accepted_at:
-            return True
-        if outcome.status not in _REPLAYED or self.clock.now() - outcome.finished_at >= REPLAY_FOR:
-            return False
-        observed_at = offered.request.observed_at
-        return observed_at is None or min(observed_at, offered.first_enqueued_at) <= last_look_of(outcome)
 
 
 def _going_on(kept: Iterable[AcceptedRequest | Outcome]) -> list[AcceptedRequest]:

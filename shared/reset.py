@@ -5,26 +5,18 @@ method or step that trying again may cure leave by exception, after everything e
 those that concern every call (throttling, no token) leave at once.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from shared.confirmation import confirm_account, confirmed, unconfirmed
 from shared.errors import (
     UNCERTAIN,
-    BadRequestError,
     ClaimLostError,
     ConflictError,
     GraphAnswer,
     GraphError,
     Later,
     LedgerUnavailableError,
-    NotFoundError,
-    NotPermittedError,
-    OutOfTimeError,
-    RefusedAsDefaultError,
     ThrottledError,
-    UnlicensedError,
     UnreadableAnswerError,
 )
 from shared.evidence import (
@@ -32,61 +24,44 @@ from shared.evidence import (
     has_pass_that_stays,
     line_for,
     may_come_back,
-    name_the_missing_right,
     name_the_remaining,
     name_the_unseen,
     name_what_is_listed_again,
     note,
     still_to_do,
     unlisted_types,
-    with_answer,
     with_earlier_pass_replaced,
-    with_removal_under_way,
 )
 from shared.logs import log
 from shared.model import (
-    AcceptedRequest,
-    Evidence,
-    MethodLine,
     Plan,
-    PlannedRemoval,
     PlannedStep,
     StepLine,
 )
 from shared.outcomes import Verification
-from shared.pause import raise_if_paused
-from shared.plan import Scope, default_candidates, held_by_default, make_plan
+from shared.plan import Scope, make_plan
 from shared.policy import CLOSES_REGISTRATION_WINDOW
-from shared.ports import Claim, Clock, Directory, Ledger
 from shared.recheck import Recheck
 from shared.remains import unless_held_back
+from shared.removing import Removing
 from shared.steps import StepTaker
-from shared.vocabulary import AFTER_VERIFYING, MethodId, MethodResult, Step, StepName, StepResult
+from shared.vocabulary import AFTER_VERIFYING, MethodResult, Step, StepName, StepResult
 
 MAX_ROUNDS = 3
 # A deleted method can be listed for some seconds more: about 10 s in practice (graph.md 4), at least 5 by contract.
 SETTLE_SECONDS = 10.0
 SWITCHES = frozenset({StepName.DISABLE_ACCOUNT, StepName.ENABLE_ACCOUNT})  # the last one to be carried out holds
 
-_FINAL = (RefusedAsDefaultError, BadRequestError, UnlicensedError)
-_REFUSALS = (*_FINAL, ConflictError)
 _CURABLE = (ThrottledError, ConflictError, *UNCERTAIN)
 _REVOKE = PlannedStep(Step(StepName.REVOKE_SESSIONS))
 
 
 @dataclass
-class Reset:
+class Reset(Removing):
     """One reset under way; the only things that change while it runs are its evidence and what it must try again."""
 
-    directory: Directory
-    ledger: Ledger
-    clock: Clock
-    steps: StepTaker
-    claim: Claim
-    accepted: AcceptedRequest
     scope: Scope
-    deadline_at: datetime
-    evidence: Evidence
+    steps: StepTaker
     recheck: Recheck
     unfinished: dict[Step, GraphError] = field(default_factory=dict)
     switched: StepName | None = None  # the last step tried that enables or disables the account
@@ -150,10 +125,6 @@ class Reset:
             if step.name in CLOSES_REGISTRATION_WINDOW:
                 raise error
 
-    async def _keep_evidence(self) -> None:
-        with suppress(ClaimLostError):  # whoever has it now goes on from what was kept before, and reads the directory
-            await self.claim.write_evidence(self.accepted, self.evidence)
-
     def _raise_the_unfinished(self) -> None:
         for error in self.unfinished.values():
             raise error
@@ -190,82 +161,6 @@ class Reset:
         in_scope = bool(plan.removals or unlisted.in_scope) or self.scope.unknown_left(plan.staying)
         return Verification(looked_at, in_scope, *confirmed(self.evidence))
 
-    # --- Methods ------------------------------------------------------------------------------------------------
-
-    async def _remove(
-        self, pending: tuple[PlannedRemoval, ...], staying: tuple[MethodLine, ...]
-    ) -> dict[MethodId, GraphError]:
-        """Remove one after another, what was refused once more after the others; return what trying later may cure.
-
-        Parallel deletes of one user have failed silently (graph.md 4). Each pass either removes something or tries
-        another default method, so the passes are bounded.
-        """
-        curable: dict[MethodId, GraphError] = {}
-        untried: list[str] | None = None
-        while pending:
-            refused: dict[PlannedRemoval, GraphError] = {}
-            for planned in pending:
-                error = await self._try_to_remove(planned)
-                if isinstance(error, _REFUSALS):
-                    refused[planned] = error
-                if error and not isinstance(error, _FINAL):
-                    curable[planned.method.id] = error
-            if len(refused) == len(pending):
-                if not any(isinstance(error, RefusedAsDefaultError) for error in refused.values()):
-                    break  # another default would free none of them
-                if untried is None:
-                    untried = list(default_candidates(staying, refused))
-                if not await self._change_default(untried, refused):
-                    break
-            pending = tuple(refused)
-        return curable
-
-    async def _try_to_remove(self, planned: PlannedRemoval) -> GraphError | None:
-        """Remove one method and write down how that went; errors that concern every call leave by exception."""
-        line = line_for(self.evidence, planned)
-        if line.result is MethodResult.NOT_PERMITTED:
-            return None
-        before, self.evidence = self.evidence, with_removal_under_way(self.evidence, planned)
-        try:
-            await self._before_a_change()
-            result, error = await self._removed(planned, line)
-        except GraphError as raised:
-            maybe = before.with_method(with_answer(line, planned.removal, raised))
-            self.evidence = maybe if raised.after_uncertain else before
-            raise
-        except (Later, LedgerUnavailableError):  # not removed; a process that is killed leaves the mark
-            self.evidence = before
-            raise
-        self.evidence = self.evidence.with_method(result)
-        event, user_id = "removed" if error is None else "notRemoved", self.evidence.user.id
-        said = result.result or (result.tried and result.tried.answer)
-        log(event, userId=user_id, methodType=result.type, methodId=result.id, result=said, code=result.error)
-        return error
-
-    async def _removed(self, planned: PlannedRemoval, line: MethodLine) -> tuple[MethodLine, GraphError | None]:
-        try:
-            await self.directory.remove_method(self.evidence.user.id, planned.method, planned.removal)
-        except (NotFoundError, NotPermittedError) as error:
-            return with_answer(line, planned.removal, error), None
-        except (*_REFUSALS, *UNCERTAIN) as error:
-            return with_answer(line, planned.removal, error), error
-        return with_answer(line, planned.removal, None), None
-
-    async def _change_default(self, untried: list[str], refused: dict[PlannedRemoval, GraphError]) -> bool:
-        """Make the first of `untried` that Microsoft Graph accepts the default method; False when none is left."""
-        while untried:
-            await self._before_a_change()
-            try:
-                await self.directory.change_default_method(self.evidence.user.id, untried.pop(0))
-            except (*_REFUSALS, *UNCERTAIN, NotFoundError, NotPermittedError) as error:
-                log("defaultNotChanged", userId=self.evidence.user.id, code=error.code)
-                if isinstance(error, NotPermittedError):
-                    untried.clear()  # nor may it choose any other
-                    self.evidence = name_the_missing_right(self.evidence, held_by_default(refused), error)
-            else:
-                return True
-        return False
-
     # --- Steps --------------------------------------------------------------------------------------------------
 
     async def _take(self, planned: PlannedStep, *, wait_for_it: bool = False) -> None:
@@ -290,21 +185,18 @@ class Reset:
             self.evidence = before.with_step(under_way)
         try:
             await self._before_a_change()
-            self.unfinished.pop(planned.step, None)
-            if planned.step.name in SWITCHES and not planned.skipped:
-                self.switched = planned.step.name
+        except (Later, LedgerUnavailableError):  # not taken; a process that is killed leaves the line
+            self.evidence = before
+            raise
+        self.unfinished.pop(planned.step, None)
+        if planned.step.name in SWITCHES and not planned.skipped:
+            self.switched = planned.step.name
+        try:
             return await self.steps.take(planned, before, self.accepted.key)
         except _CURABLE as error:
             self.unfinished[planned.step] = error
             return await self.steps.put_off(planned, error, before.user.id, self.accepted.key)
-        except (GraphError, Later, LedgerUnavailableError) as error:
-            if not (isinstance(error, GraphError) and error.after_uncertain):
-                self.evidence = before  # not taken; a process that is killed leaves the line
+        except GraphError as error:
+            if not error.after_uncertain:
+                self.evidence = before
             raise
-
-    async def _before_a_change(self) -> None:
-        """Confirm that it is still ours to change, with what was done so far kept."""
-        if self.clock.now() >= self.deadline_at:
-            raise OutOfTimeError("deadline", self.clock.now(), counts=False)
-        await raise_if_paused(self.ledger, self.clock)
-        await self.claim.write_evidence(self.accepted, self.evidence)

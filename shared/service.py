@@ -232,10 +232,10 @@ class Service:
     def _begin(
         self, accepted: AcceptedRequest, claim: Claim, scope: Scope, deadline_at: datetime, evidence: Evidence
     ) -> Reset:
-        parts = (self.directory.under(claim), self.ledger, self.clock, self.steps.under(claim), claim)
+        parts = (self.directory.under(claim), self.ledger, self.clock, claim, accepted, deadline_at, evidence)
         guard = Guard(self.policy, self.policy.profiles[accepted.request.profile])
         recheck = Recheck(self.directory, self.clock, guard)
-        return Reset(*parts, accepted, scope, deadline_at, evidence, recheck)
+        return Reset(*parts, scope, self.steps.under(claim), recheck)
 
     async def _plan_steps(
         self, accepted: AcceptedRequest, user: User, steps: tuple[Step, ...]

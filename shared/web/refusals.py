@@ -18,6 +18,8 @@ _TEXTS = {
     "privilegedRole": _PRIVILEGED,
     "eligibleRole": _PRIVILEGED,
     "roleAssignableGroup": _PRIVILEGED,
+    "roleAssignableGroupOwner": _PRIVILEGED,
+    "leadingGroupOwner": _PRIVILEGED,
     "restrictedManagement": _PRIVILEGED,
     "insteadCovered": "An earlier request took the steps instead.",
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import patience, reception, reset, sweep
+from shared import acceptance, patience, reception, reset, sweep
 from shared.bus import TIME_TO_LIVE
 
 ROOT = Path(__file__).parents[2]
@@ -84,10 +84,10 @@ def test_times_are_those_of_the_contract() -> None:
         0,
         True,
     )
-    assert (reception.DELIVERY_SECONDS, reception.INLINE_SECONDS, reception.SAFETY_RESUME_SECONDS) == (240, 60, 90)
+    assert (acceptance.DELIVERY_SECONDS, reception.INLINE_SECONDS, acceptance.SAFETY_RESUME_SECONDS) == (240, 60, 90)
     assert (patience.RESUME_MINUTES, patience.PATIENCE.days) == ((1, 2, 5, 15, 60), 1)
     assert (patience.ALERT_AFTER.total_seconds(), TIME_TO_LIVE.days) == (900, 14)
-    assert (sweep.KEPT_FOR.days, reception.REPLAY_FOR.days) == (400, 1)
+    assert (sweep.KEPT_FOR.days, acceptance.REPLAY_FOR.days) == (400, 1)
     assert (reset.MAX_ROUNDS, reset.SETTLE_SECONDS >= 5) == (3, True)
 
 

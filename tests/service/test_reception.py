@@ -333,7 +333,7 @@ async def test_request_past_the_end_of_patience_has_failed(door: Door) -> None:
     assert told["status"] == "failed"
     assert told["reasons"][0]["code"] == "patienceAtItsEnd"
     assert {line["type"]: line["result"] for line in told["methods"]} == {
-        "phone": "remaining",
+        "phone": "unconfirmed",
         "microsoftAuthenticator": "deleted",
     }
     (copy,) = door.rejected()

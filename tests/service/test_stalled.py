@@ -246,5 +246,5 @@ async def test_call_when_the_ledger_does_not_keep_what_it_waits_for_then_it_is_p
             connection.execute("DELETE FROM requests")
         raise LedgerUnavailableError
 
-    (reply,) = await door.reception(fail).take_call(Call(BODY, FUNCTION_KEY))
+    (reply,) = (await door.reception(fail).take_call(Call(BODY, FUNCTION_KEY))).replies
     assert isinstance(reply, Pending)

@@ -380,7 +380,7 @@ async def test_enable_when_an_earlier_request_disabled_the_account_then_done_onc
     await reset(stage, CASEY, "disableAccount", methods="none")
     assert [properties["accountEnabled"]] == [False]
     planned = await reset(stage, CASEY, "enableAccount", methods="none", dry_run=True)
-    assert [reason.text for reason in planned.reasons] == ["enableAccount"]
+    assert [(line.step, line.result) for line in planned.steps] == [("enableAccount", StepResult.WOULD_DO)]
     assert (await reset(stage, CASEY, "enableAccount", methods="none")).status is Status.COMPLETED
     assert properties["accountEnabled"] is True
     again = await reset(stage, CASEY, "enableAccount", methods="none")

@@ -113,4 +113,4 @@ def test_sandbox_when_the_environment_is_ready_then_nothing_is_asked_of_the_mach
     """The compiler has done its work."""
     add_program(checkout / ".venv/bin/python", str(shutil.which("echo")))
     (checkout / ".venv/.ready").touch()
-    assert make(checkout, "serve", "ARGS=--port 7072") == (0, "-m sandbox serve --port 7072\n")
+    assert make(checkout, "serve", "ARGS=--port 7072") == (0, "-m sandbox --typed make serve --port 7072\n")

@@ -291,7 +291,7 @@ def test_outcome_of_any_end_when_told_then_it_says_whom_the_request_asked_for(as
             accepted,
             an_evidence(),
             Covered(COMPROMISED_PROFILE, coverage(), dry_run=False),
-            SecondLook(LATER, plan, ()),
+            SecondLook(LATER, plan),
         ),
         carried_out(accepted, an_evidence(), COMPROMISED_PROFILE, SEEN, LATER),
     )
