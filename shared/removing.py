@@ -89,7 +89,7 @@ class Removing:
             raise
         self.evidence = self.evidence.with_method(result)
         event, user_id = "removed" if error is None else "notRemoved", self.evidence.user.id
-        said = result.result or (result.tried and result.tried.answer)
+        said = result.tried.answer if result.tried else result.result
         log(event, userId=user_id, methodType=result.type, methodId=result.id, result=said, code=result.error)
         return error
 
