@@ -85,7 +85,7 @@ class Standing:
     """What is known of the account besides its methods, as far as steps depend on it.
 
     `disabled_by_us`: this product disabled it and nobody is known to have enabled it since. `pass_made`: this very
-    request has made its Temporary Access Pass already, or tried to; `our_passes` are those it has made.
+    request has made its Temporary Access Pass already, and the vault has its code; `our_passes` is that one.
     """
 
     user: User

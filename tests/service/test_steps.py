@@ -556,6 +556,8 @@ async def end_the_process(at: str, playing: Stage, row: AcceptedRequest) -> None
             if mark and at in mark:
                 break
         await asyncio.sleep(0.01)
+    else:
+        pytest.fail("The ledger never knew that the vault may not have the code.")
     await asyncio.sleep(0.2)  # the vault has the call, and is silent
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         if "PassMaker" in repr(task) or task is handling:

@@ -33,6 +33,7 @@ from shared.evidence import (
     still_to_do,
     unlisted_types,
     with_answer,
+    with_earlier_pass_replaced,
     with_removal_under_way,
 )
 from shared.model import Evidence, Method, MethodLine, Plan, PlannedRemoval, Selection, Tried
@@ -421,4 +422,25 @@ def test_resumed_when_a_method_was_not_permitted_then_it_is_tried_again() -> Non
     assert resumed(an_evidence(refused, a_line("phone", "p", MethodResult.DELETED)), ()).methods == (
         a_line(),
         a_line("phone", "p", MethodResult.DELETED),
+    )
+
+
+@pytest.mark.parametrize(
+    ("listing", "result"),
+    [
+        (Listing(()), MethodResult.DELETED),
+        (Listing((a_method(MethodType.TEMPORARY_ACCESS_PASS),)), MethodResult.KEPT),
+        (Listing((), not_permitted=(MethodType.TEMPORARY_ACCESS_PASS,)), MethodResult.KEPT),
+    ],
+)
+def test_earlier_pass_when_a_new_one_was_made_then_it_is_replaced_only_where_a_listing_shows_that(
+    listing: Listing, result: MethodResult
+) -> None:
+    """Another type that is kept has nothing to do with it."""
+    earlier = a_line(MethodType.TEMPORARY_ACCESS_PASS, result=MethodResult.KEPT)
+    other = a_line(result=MethodResult.KEPT)
+    told = with_earlier_pass_replaced(an_evidence(earlier, other), listing).methods
+    assert told == (
+        replace(earlier, result=result, error="replaced" if result is MethodResult.DELETED else None),
+        other,
     )
