@@ -10,12 +10,13 @@ import pytest
 from sandbox.tenant import Fault
 from sandbox.tenant import method as a_method
 from shared.errors import BusUnavailableError, ClaimLostError, HeldBackError
+from shared.mending import SWITCHED_WITHOUT_CLAIM
 from shared.model import Control
 from shared.patience import LOST_AFTER, PATIENCE
 from shared.ports import Delivery
 from shared.reception import HOLD_BACK_SECONDS
-from shared.vocabulary import UserId, WaitingFor
-from tests.service.stage import DEVON, OAKLEY, Stage, policy_with, request_for
+from shared.vocabulary import StepName, UserId, WaitingFor
+from tests.service.stage import DEVON, FINLEY, OAKLEY, Stage, policy_with, request_for, under
 from tests.service.test_reception import OUTCOMES, REQUESTS, Door, open_door
 
 LATE = LOST_AFTER + timedelta(seconds=1)
@@ -163,3 +164,26 @@ async def test_method_that_is_registered_while_the_last_listing_takes_its_time_i
     await door.receive({"requestId": "INC-2", "user": DEVON, "observedAt": seen[0]}, "MSG-2")
     assert [told["status"] for told in door.told()] == ["completed", "completed"]
     assert door.stage.types_of(DEVON) == []
+
+
+# --- Steps instead ----------------------------------------------------------------------------------------------
+
+
+async def test_step_instead_when_the_claim_was_lost_in_its_exchange_then_the_account_is_looked_at(stage: Stage) -> None:
+    """An administrator's account is disabled instead of a reset: what a late exchange did to it is set right, too."""
+    stage.tenant.caller_directory_roles.add("62e90394-69f5-4237-9190-012177145e10")
+    playing = under(stage, policy_with(privileged={"instead": ["disableAccount", "revokeSessions"]}))
+    row = await stage.ledger.accept(request_for(FINLEY, stage.clock.now()))
+    stage.tenant.add_fault(Fault(method="PATCH", path=FINLEY, delay_seconds=3, when="after"))
+
+    async def lose_it(seconds: float) -> None:
+        if seconds == 3:
+            stage.clock.advance(61)
+            async with stage.ledger.claim(UserId(FINLEY)):
+                pass
+
+    stage.clock.on_sleep = lose_it
+    with pytest.raises(ClaimLostError) as raised:
+        await playing.handle(row)
+    assert raised.value.switched is StepName.DISABLE_ACCOUNT
+    assert await stage.ledger.recall(UserId(FINLEY), SWITCHED_WITHOUT_CLAIM)

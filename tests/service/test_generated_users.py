@@ -326,7 +326,9 @@ def refusals(case: Case) -> set[str]:
             "leadingGroupOwner": assignable and "leadingOwner" in guard,
             "restrictedManagement": "restricted" in case.guard,
         }
-    return {code for code, holds in found.items() if holds}
+    codes = {code for code, holds in found.items() if holds}
+    # Who may not ask learns nothing else: the directory is not even asked.
+    return codes & {"callerMayNotAsk", "notSelective"} or codes
 
 
 def is_guest(case: Case) -> bool:

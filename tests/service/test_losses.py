@@ -19,7 +19,7 @@ from shared.reception import HOLD_BACK_SECONDS
 from shared.sweep import RESUMES_AT_ONCE
 from shared.vocabulary import FUNCTION_KEY, RequestId, Status, UserId, WaitingFor
 from shared.waking import Waker
-from shared.web.answers import answer_family
+from shared.web.answers import Reader, answer_family
 from tests.service.stage import DEVON, OAKLEY, PARKER, policy_with, request_for
 from tests.service.test_reception import Door, key_of, open_door
 
@@ -152,7 +152,7 @@ async def test_body_for_several_of_which_one_cannot_be_read_is_accepted_but_for_
     door.stage.clock.advance(LATE.total_seconds())
     assert await door.sweep.resume_the_lost() == len(users) - 1
     assert str(last) in [key for key, _ in door.resumes()]
-    door_answer = answer_family(family)
+    door_answer = answer_family(family, Reader("https://app.example", may_read_all=True))
     assert {"requestId": first.request_id, "status": "unreadable"} in door_answer.document["requests"]  # type: ignore[operator] # JSON
 
 

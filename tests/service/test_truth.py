@@ -245,7 +245,8 @@ async def test_step_taken_instead_that_does_not_show_is_unconfirmed(
 ) -> None:
     """What is done to whom a reset is refused is read as well."""
     stage.tenant.caller_directory_roles.add("62e90394-69f5-4237-9190-012177145e10")
-    fault = Fault(method="PATCH" if step == "disableAccount" else "POST", path=FINLEY, status=204, times=times)
+    method, path = ("PATCH", f"/users/{FINLEY}$") if step == "disableAccount" else ("POST", "revokeSignInSessions")
+    fault = Fault(method=method, path=path, status=204, times=times)
     stage.tenant.add_fault(fault)
     playing = under(stage, policy_with(privileged={"instead": [step]}))
     outcome = await playing.reset(FINLEY)

@@ -262,7 +262,7 @@ def test_reason_about_a_method_or_a_step_when_told_then_it_names_that_lines_id(
     """Whoever reads the outcome with a program finds the line that a reason is about."""
     open_results = st.sampled_from([None, *MethodResult])
     plan = make_plan(methods, planned_steps(profile), make_scope(profile, Selection()))
-    evidence = note(an_evidence(), plan, (MethodType.EMAIL,))
+    evidence = note(an_evidence(), plan, Unlisted(not_permitted=(MethodType.EMAIL,)))
     evidence = replace(
         evidence,
         methods=tuple(replace(line, result=data.draw(open_results)) for line in evidence.methods),
