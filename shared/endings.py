@@ -110,10 +110,14 @@ class Endings:
         await self.bus.schedule_resume(accepted.key, self.clock.now() + COMES_BACK_AFTER)
 
     async def _judge_the_time(self, accepted: AcceptedRequest, error: OutOfTimeError) -> OutOfTimeError:
-        """Let a delivery that changed something go on at once; one that only took its time was an attempt."""
-        kept = await self.ledger.read(accepted.key)
+        """Let a delivery that changed something go on at once; one that only took its time was an attempt.
+
+        Past the end of patience every one is: somebody may register methods as fast as they are removed.
+        """
+        now, kept = self.clock.now(), await self.ledger.read(accepted.key)
         progressed = kept is not None and has_progressed(accepted.evidence, kept.evidence)
-        return OutOfTimeError(error.code, self.clock.now() if progressed else None, counts=not progressed)
+        goes_on = progressed and now - accepted.patient_since < PATIENCE
+        return OutOfTimeError(error.code, now if goes_on else None, counts=not goes_on)
 
     async def end_as_failed(self, accepted: AcceptedRequest, code: str, body: bytes | None = None) -> None:
         """Give up, and tell everybody who is told; raise Later where another worker is at it, or was since."""

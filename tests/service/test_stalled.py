@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.tenant import Fault
+from sandbox.tenant import method as a_method
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
 from shared.mending import GIVEN_UP_AFTER, SWITCHED_WITHOUT_CLAIM
 from shared.model import AcceptedRequest, Outcome
@@ -248,3 +249,16 @@ async def test_call_when_the_ledger_does_not_keep_what_it_waits_for_then_it_is_p
 
     (reply,) = (await door.reception(fail).take_call(Call(BODY, FUNCTION_KEY))).replies
     assert isinstance(reply, Pending)
+
+
+async def test_delivery_when_it_gets_something_done_for_more_than_a_day_then_it_ends_all_the_same(door: Door) -> None:
+    """Whoever registers methods as fast as they are removed does not keep it going for ever."""
+    door.stage.tenant.add_fault(Fault(method="DELETE", delay_seconds=250))
+    await door.receive(BODY)
+    door.stage.tenant.add_fault(Fault(method="DELETE", delay_seconds=250, times=None))
+    register = door.stage.tenant.directory.users[DEVON].methods.append
+    register(a_method("softwareOath", "again-1"))
+    register(a_method("softwareOath", "again-2"))
+    door.stage.clock.advance(PATIENCE.total_seconds())
+    await door.receive({"resume": "queue:INC-1"})
+    assert [told["status"] for told in door.told()] == ["failed"]

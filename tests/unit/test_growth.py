@@ -153,7 +153,7 @@ def read_as_detail(text: str) -> None:
 
 def seconds_of(read: Callable[[str], None], text: str) -> float:
     """Measure the fastest of a few."""
-    taken = []
+    taken: list[float] = []
     while len(taken) < 3 and min(taken, default=1) > AT_ONCE_SECONDS:
         began = time.thread_time()
         read(text)
