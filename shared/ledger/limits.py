@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from shared.vocabulary import WaitingFor
+
 WINDOW_MINUTES = 60
+HOLDING_BACK = (WaitingFor.PAUSED, WaitingFor.HOURLY_LIMIT)  # what ends at once when an operator wants it to
 OVERDUE = timedelta(minutes=10)  # a request that is due for so long holds nobody up in its line
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from shared.errors import UnreadableRowError
 from shared.ledger.database import Database
-from shared.ledger.limits import OVERDUE, count_recent, free_at, minute_of, oldest_that_counts
+from shared.ledger.limits import HOLDING_BACK, OVERDUE, count_recent, free_at, minute_of, oldest_that_counts
 from shared.ledger.rows import alerting, from_time_text, read_waiting, to_time_text
 from shared.model import AcceptedRequest, Budget, HeldBack, RequestKey
-from shared.vocabulary import Caller, RequestId, WaitingFor
+from shared.vocabulary import Caller, RequestId
 
 _FORGET_STARTS = "DELETE FROM budget_starts WHERE minute < ?"
 _SELECT_STARTS = "SELECT minute, number FROM budget_starts WHERE budget = ?"
@@ -30,6 +30,10 @@ _LEAVE_THE_LINE = """
 _SELECT_HELD_BACK = """
     SELECT caller, request_id, due_at, waiting_for, waiting_since, waiting_budget FROM requests
     WHERE waiting_for IN (?, ?) AND outcome IS NULL ORDER BY accepted_at, caller, request_id LIMIT ?
+"""
+_LET_GO = """
+    UPDATE requests SET due_at = ?
+    WHERE caller = ? AND request_id = ? AND waiting_for IN (?, ?) AND outcome IS NULL RETURNING attempts
 """
 
 
@@ -62,7 +66,7 @@ class SqliteLimits:
 
     async def held_back(self, limit: int) -> tuple[HeldBack, ...]:
         """Return up to `limit` requests that a pause or an hourly limit holds back, in the order of acceptance."""
-        found = await self._fetch_all(_SELECT_HELD_BACK, (WaitingFor.PAUSED, WaitingFor.HOURLY_LIMIT, limit))
+        found = await self._fetch_all(_SELECT_HELD_BACK, (*HOLDING_BACK, limit))
         held: list[HeldBack] = []
         for caller, request_id, due_at, *columns in found:
             with suppress(UnreadableRowError), alerting(requestId=request_id, caller=caller):
@@ -70,6 +74,11 @@ class SqliteLimits:
                     key = RequestKey(Caller(caller), RequestId(request_id))
                     held.append(HeldBack(key, from_time_text(due_at), waiting))
         return tuple(held)
+
+    async def let_go(self, key: RequestKey, at: datetime) -> bool:
+        """Remember that a request which is held back is taken up then; False where nothing holds it back any more."""
+        values = (to_time_text(at), key.caller, key.request_id, *HOLDING_BACK)
+        return bool(await self._database.write(lambda connection: connection.execute(_LET_GO, values).fetchall()))
 
     async def count_started(self, budget: Budget, now: datetime) -> int:
         """Return how many starts of the last hour a budget counts."""

@@ -124,7 +124,8 @@ class TableLedger(TableLimits):
         since = {"patient_since": to_time_text(patient_since)} if patient_since else {}
         changes = {"due_at": to_time_text(at)} | waiting_row(waiting) | since
         row = await self._requests.change(key, lambda _: changes)
-        await self._tables.put(REQUESTS, open_row(key, row["run"], at, row["accepted_at"], waiting))
+        # Merged, not put: one that has ended and was reported meanwhile is among those that are open no more.
+        await self._tables.merge(REQUESTS, open_row(key, row["run"], at, row["accepted_at"], waiting))
 
     async def resolve(self, accepted: AcceptedRequest, user_id: UserId) -> UserId:
         """Remember which user this run means, unless that is remembered already; return who it is."""
@@ -139,6 +140,7 @@ class TableLedger(TableLimits):
     async def write_outcome(self, accepted: AcceptedRequest, outcome: Outcome) -> Outcome:
         """Keep how a run without a claim ended, unless that is kept already; return what is."""
         text = outcome_to_json(outcome)
+        await self._requests.leave_the_line(accepted)
         for _ in range(TRIES):
             found = await self._requests.get(accepted.key)
             kept = await self._requests.compose(found.row)

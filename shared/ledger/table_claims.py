@@ -65,6 +65,7 @@ class TableClaims:
         """Keep outcome and coverage and remove the row where it names `holder`, in one step; else ClaimLostError."""
         row_key, _ = run_keys(accepted.key)
         row = run_row(user_id, accepted, row_key) | write_text("outcome", outcome_to_json(outcome))
+        await self._requests.leave_the_line(accepted)
         changes: list[Change] = [("put", row, None)]
         if coverage:
             covered = coverages_to_json(with_coverage(await self.read_coverages(user_id), coverage))

@@ -7,13 +7,12 @@ from contextlib import suppress
 from datetime import datetime
 
 from shared.errors import UnreadableRowError
-from shared.ledger.limits import OVERDUE, count_recent, free_at, minute_of
+from shared.ledger.limits import HOLDING_BACK, OVERDUE, count_recent, free_at, minute_of
 from shared.ledger.rows import to_time_text
 from shared.ledger.table_requests import TRIES, TableRequests, changing
-from shared.ledger.table_rows import OPEN, STARTS, open_key, read_held_back, read_starts, waiting_row
+from shared.ledger.table_rows import OPEN, STARTS, open_key, read_held_back, read_starts
 from shared.ledger.tables import CONTROL, REQUESTS, Row, Tables, keys, write_text
-from shared.model import AcceptedRequest, Budget, HeldBack
-from shared.vocabulary import WaitingFor
+from shared.model import AcceptedRequest, Budget, HeldBack, RequestKey
 
 _AHEAD = (
     "PartitionKey eq @open and waiting_budget eq @budget and due_at ge @overdue and accepted_at le @accepted_at "
@@ -41,7 +40,7 @@ class TableLimits:
             starts[minute_of(now)] = starts.get(minute_of(now), 0) + 1
             row = keys(STARTS, str(budget)) | write_text("starts", json.dumps(list(starts.items())))
             if await self._tables.write_if(CONTROL, row, found):
-                await self._leave_the_line(accepted)
+                await self._requests.leave_the_line(accepted)
                 return None
             await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - keeps workers apart, no secret
         raise changing()
@@ -55,13 +54,22 @@ class TableLimits:
 
     async def held_back(self, limit: int) -> tuple[HeldBack, ...]:
         """Return up to `limit` requests that a pause or an hourly limit holds back, in the order of acceptance."""
-        values = {"open": OPEN, "paused": WaitingFor.PAUSED.value, "limited": WaitingFor.HOURLY_LIMIT.value}
+        paused, limited = HOLDING_BACK
+        values = {"open": OPEN, "paused": paused.value, "limited": limited.value}
         rows = sorted(await self._tables.query(REQUESTS, _HELD_BACK, values), key=_place)
         held: list[HeldBack] = []
         for row in rows[:limit]:
             with suppress(UnreadableRowError):  # which must not keep the others waiting
                 held += filter(None, [read_held_back(row)])
         return tuple(held)
+
+    async def let_go(self, key: RequestKey, at: datetime) -> bool:
+        """Remember that a request which is held back is taken up then; False where nothing holds it back any more."""
+        due = {"due_at": to_time_text(at)}
+        row = await self._requests.change(key, lambda row: due if row.get("waiting_for") in HOLDING_BACK else {})
+        return row.get("waiting_for") in HOLDING_BACK and await self._tables.merge(
+            REQUESTS, keys(OPEN, open_key(key, row["run"])) | due
+        )
 
     async def count_started(self, budget: Budget, now: datetime) -> int:
         """Return how many starts of the last hour a budget counts."""
@@ -79,13 +87,6 @@ class TableLimits:
         }
         own = (accepted_at, str(accepted.key.caller), str(accepted.key.request_id))
         return sum(_place(row) < own for row in await self._tables.query(REQUESTS, _AHEAD, values))
-
-    async def _leave_the_line(self, accepted: AcceptedRequest) -> None:
-        if accepted.waiting is None:
-            return
-        await self._requests.change(accepted.key, lambda _: waiting_row(None))
-        row = keys(OPEN, open_key(accepted.key, accepted.run)) | waiting_row(None)
-        await self._tables.merge(REQUESTS, row)
 
 
 def _place(row: Row) -> tuple[str, str, str]:

@@ -5,8 +5,19 @@ from dataclasses import replace
 
 from shared.errors import LedgerUnavailableError, UnreadableRowError
 from shared.ledger.rows import RequestRow, alerting, from_row
-from shared.ledger.table_rows import OPTIONAL, PLAIN, TEXTS, complete, is_same_run, keys_of, run_keys
-from shared.ledger.tables import REQUESTS, USERS, Found, Row, Tables, read_text
+from shared.ledger.table_rows import (
+    OPEN,
+    OPTIONAL,
+    PLAIN,
+    TEXTS,
+    complete,
+    is_same_run,
+    keys_of,
+    open_key,
+    run_keys,
+    waiting_row,
+)
+from shared.ledger.tables import REQUESTS, USERS, Found, Row, Tables, keys, read_text
 from shared.model import AcceptedRequest, RequestKey
 from shared.vocabulary import Caller, RequestId
 
@@ -41,6 +52,14 @@ class TableRequests:
             if await self._tables.merge(REQUESTS, keys_of(key) | properties, found.etag):
                 return found.row | properties
         raise changing()
+
+    async def leave_the_line(self, accepted: AcceptedRequest) -> None:
+        """Forget what the request waits for: it starts, or ends; a second call changes nothing."""
+        if accepted.waiting is None:
+            return
+        gone = waiting_row(None)
+        await self.change(accepted.key, lambda row: gone if row["run"] == accepted.run else {})
+        await self._tables.merge(REQUESTS, keys(OPEN, open_key(accepted.key, accepted.run)) | gone)
 
     async def read(self, key: RequestKey) -> AcceptedRequest:
         """Read the row, and what is in its user's partition."""

@@ -158,6 +158,14 @@ class Ledger(Protocol):
         """Return up to `limit` requests that a pause or an hourly limit holds back, in the order of acceptance."""
         ...
 
+    async def let_go(self, key: RequestKey, at: datetime) -> bool:
+        """Remember that a request which is held back is taken up then, and keeps its place until it starts.
+
+        False, and nothing changed, where nothing holds it back any more, be it that it has ended. A second call
+        replaces the time. Called before the resume is sent: one that comes earlier than it is expected is dropped.
+        """
+        ...
+
     async def count_started(self, budget: Budget, now: datetime) -> int:
         """Return how many starts of the last hour a budget counts."""
         ...

@@ -146,6 +146,63 @@ async def test_held_back_are_those_that_a_pause_or_a_limit_holds_in_the_order_of
     assert [held.key for held in await ledger.held_back(10)] == [waiting_request(3).key]
 
 
+@pytest.mark.parametrize("under_claim", [False, True])
+async def test_held_back_when_it_ends_then_it_waits_no_longer(ledger: Ledger, *, under_claim: bool) -> None:
+    """Reported or not: its place is free, and nobody lets it go again."""
+    request = await hold_back(ledger, 1, START + HOUR)
+    if under_claim:
+        async with ledger.claim(USER_ID) as claim:
+            await claim.end(request, outcome(), None)
+    else:
+        await ledger.write_outcome(request, outcome())
+    assert await ledger.held_back(10) == ()
+    assert await ledger.may_start_at(RESETS, waiting_request(2), 1, START) is None
+    assert not await ledger.let_go(request.key, START)
+
+
+async def test_expect_when_it_has_ended_meanwhile_then_it_does_not_come_back_into_the_line(ledger: Ledger) -> None:
+    """Another worker may be faster: what waits for ever would hold up everybody behind it."""
+    request = await hold_back(ledger, 1, START + HOUR)
+    await ledger.write_outcome(request, outcome())
+    await ledger.mark_reported(request.key, request.run)
+    await ledger.expect(request.key, START, waiting=request.waiting)
+    assert await ledger.held_back(10) == ()
+    assert await ledger.may_start_at(RESETS, waiting_request(2), 1, START) is None
+
+
+async def test_write_outcome_by_a_delivery_of_the_last_run_takes_this_one_out_of_no_line(ledger: Ledger) -> None:
+    """It was asked for again since, and waits anew."""
+    first = await hold_back(ledger, 1, START + HOUR)
+    await ledger.write_outcome(first, outcome())
+    second = await ledger.restart(waiting_request(1), replace(first, outcome=outcome()))
+    await ledger.expect(second.key, START + HOUR, waiting=first.waiting)
+    with pytest.raises(ClaimLostError):
+        await ledger.write_outcome(first, outcome())
+    assert [held.key for held in await ledger.held_back(10)] == [second.key]
+
+
+async def test_let_go_brings_it_forward_and_keeps_its_place(ledger: Ledger) -> None:
+    """Until it starts it stands before those that were accepted later."""
+    request = await hold_back(ledger, 1, START + HOUR)
+    assert await ledger.let_go(request.key, START + MINUTE)
+    assert await ledger.held_back(10) == (HeldBack(request.key, START + MINUTE, waiting_of(request)),)
+    assert (kept := await ledger.read(request.key))
+    assert kept.due_at == START + MINUTE
+    assert await ledger.may_start_at(RESETS, waiting_request(2), 1, START + MINUTE)
+
+
+async def test_let_go_when_it_has_started_then_it_stays_out_of_the_line(ledger: Ledger) -> None:
+    """Nor is what is tried by its own schedule brought forward."""
+    request = await hold_back(ledger, 1, START + HOUR)
+    await ledger.count_start(RESETS, request, 2, START)
+    throttled = await hold_back(ledger, 2, START + HOUR, WaitingFor.THROTTLED)
+    for each in (request, throttled):
+        assert not await ledger.let_go(each.key, START)
+        assert (kept := await ledger.read(each.key))
+        assert kept.due_at == START + HOUR
+    assert await ledger.held_back(10) == ()
+
+
 # --- the user that a request means ------------------------------------------------------------------------------
 
 

@@ -249,6 +249,7 @@ CALLS: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "expect": lambda ledger: ledger.expect(KEY, START),
     "resolve": lambda ledger: ledger.resolve(accepted(), USER_ID),
     "held_back": lambda ledger: ledger.held_back(100),
+    "let_go": lambda ledger: ledger.let_go(KEY, START),
     "count_started": lambda ledger: ledger.count_started(RESETS, START),
     "write_outcome": lambda ledger: ledger.write_outcome(accepted(), outcome()),
     "mark_reported": lambda ledger: ledger.mark_reported(KEY, 1),

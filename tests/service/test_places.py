@@ -2,15 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.tenant import Fault
-from shared.model import Budget, Control, RequestKey
+from shared.bus import ServiceBus
+from shared.model import Budget, Control, RequestKey, Waiting
 from shared.policy import Policy
 from shared.ports import Finished, Pending
 from shared.service import make_service
@@ -18,7 +20,7 @@ from shared.steps import StepTaker
 from shared.vocabulary import QUEUE, BudgetKind, RequestId, Status, WaitingFor
 from shared.waking import Waker
 from tests.service.stage import BLAIR, CASEY, DEVON, FINLEY, OAKLEY, START, VAL, policy_with
-from tests.service.test_reception import Door, open_door
+from tests.service.test_reception import OUTCOMES, REJECTED, REQUESTS, Door, connect, open_door
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 NAME = "blair.everett@contoso.example"
@@ -213,6 +215,44 @@ async def test_pause_when_lifted_then_what_waits_goes_on_within_a_minute(door: D
     for number in (1, 2):
         await door.receive({"resume": f"queue:INC-{number}"})
     assert ended(door) == ["INC-1", "INC-2"]
+
+
+async def test_resume_when_it_comes_as_soon_as_it_is_sent_then_it_is_expected_already(door: Door) -> None:
+    """Where many are let go at once the first has ended before the last is sent: none is dropped, none waits again."""
+
+    class Prompt(ServiceBus):
+        async def schedule_resumes(self, keys: Sequence[RequestKey], at: datetime) -> None:
+            await super().schedule_resumes(keys, at)
+            for key in keys:
+                await door.receive({"resume": str(key)})
+
+    await pause(door)
+    await ask(door, "INC-1", DEVON)
+    await ask(door, "INC-2", OAKLEY)
+    await lift(door)
+    prompt = Prompt(lambda: connect(door.bus), REQUESTS, REJECTED, OUTCOMES)
+    assert await replace(waker(door), bus=prompt).wake() == 2
+    await prompt.close()
+    assert ended(door) == ["INC-1", "INC-2"]
+    door.stage.clock.advance(5 * 60)
+    assert await waker(door).wake() == 0
+
+
+async def test_callers_when_one_has_a_long_line_then_it_hides_no_other(door: Door) -> None:
+    """Whoever asks for thousands waits themselves; the others go on when the pause ends."""
+    door.stage.policy = limited(1)
+    await ask(door, "FIRST", DEVON)
+    ledger, now = door.stage.ledger, door.stage.clock.now()
+    row = replace(await door.row("FIRST"), outcome=None, evidence=None, reported=False, user_id=None)
+    waiting = Waiting(WaitingFor.HOURLY_LIMIT, now, RESETS)
+    for number in range(2_001):
+        key = RequestKey(QUEUE, RequestId(f"MANY-{number}"))
+        await ledger.accept(replace(row, key=key, due_at=now + 10 * HOUR, waiting=waiting))
+    await pause(door)
+    await door.call({"requestId": "INC-1", "user": OAKLEY})
+    door.stage.clock.advance(4 * 60)
+    await lift(door)
+    assert await waker(door).wake() == 1
 
 
 async def test_limit_when_raised_then_those_that_wait_go_on_in_their_order(door: Door) -> None:
