@@ -6,11 +6,9 @@ from datetime import datetime, timedelta
 from shared.logs import alert
 from shared.model import ReferenceKind, UserReference
 from shared.ports import Clock, Directory, Ledger
-from shared.steps import DISABLED_BY_US, ENABLED_BY_US
-from shared.vocabulary import Mark, StepName, UserId
+from shared.steps import DISABLED_BY_US, ENABLED_BY_US, SWITCHED_WITHOUT_CLAIM, note_switched
+from shared.vocabulary import StepName, UserId
 
-# Kept of a user by a worker that lost its claim: the last step that it may have taken without one.
-SWITCHED_WITHOUT_CLAIM = Mark("switchedWithoutClaim")
 GIVEN_UP_AFTER = timedelta(hours=24)
 
 
@@ -28,8 +26,7 @@ class Mender:
 
     async def note(self, user_id: UserId, switched: StepName) -> None:
         """Remember that this user's account has to be looked at; a second call replaces the step."""
-        text = f"{switched} {self.clock.now().isoformat()}"
-        await self.ledger.remember(user_id, SWITCHED_WITHOUT_CLAIM, text)
+        await note_switched(self.ledger, self.clock, user_id, switched)
 
     async def mend(self, user_id: UserId) -> None:
         """Set the account back to what this product did to it last, where the step noted says otherwise.

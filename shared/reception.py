@@ -104,16 +104,24 @@ class Reception:
         for row in rows:
             if row.is_malformed:
                 await self.endings.end_malformed(row, delivery.body)
+        await self._tell_again(kept, delivery.body)
+        going_on = _going_on(kept)
+        if len(offers) != 1 and going_on:
+            await self.bus.schedule_resumes([row.key for row in going_on], self.clock.now())
+        elif going_on and not await self._is_mended(going_on[0]):
+            await self.endings.come_back(going_on[0])
+        elif going_on:
+            await self._carry_out(going_on[0], delivery.body)
+
+    async def _tell_again(self, kept: Iterable[AcceptedRequest | Outcome], body: bytes) -> None:
+        """Tell how those of a message ended that have; what a late worker did to their users is looked at too."""
         for ended in kept:
             if isinstance(ended, Outcome):
-                await self.endings.tell(ended, delivery.body)
+                await self.endings.tell(ended, body)
             elif ended.outcome:
-                await self.endings.report(ended, ended.outcome, delivery.body)
-        going_on = _going_on(kept)
-        if len(offers) == 1 and going_on:
-            await self._carry_out(going_on[0], delivery.body)
-        elif going_on:
-            await self.bus.schedule_resumes([row.key for row in going_on], self.clock.now())
+                if not await self._is_mended(ended):
+                    await self.endings.come_back(ended)
+                await self.endings.report(ended, ended.outcome, body)
 
     async def _resume(self, resumed: Resume) -> None:
         """Go on with what the ledger holds under the key; drop a resume of anything else."""

@@ -1,6 +1,5 @@
 """Removing one user's methods, one after another, each with what is known so far kept before."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -124,6 +123,10 @@ class Removing:
         await raise_if_paused(self.ledger, self.clock)
         await self.claim.write_evidence(self.accepted, self.evidence)
 
-    async def _keep_evidence(self) -> None:
-        with suppress(ClaimLostError):  # whoever has it now goes on from what was kept before, and reads the directory
+    async def _keep_evidence(self) -> bool:
+        """Keep what is known; False where another worker has the claim, goes on from before and reads the directory."""
+        try:
             await self.claim.write_evidence(self.accepted, self.evidence)
+        except ClaimLostError:
+            return False
+        return True

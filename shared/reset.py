@@ -44,7 +44,7 @@ from shared.policy import CLOSES_REGISTRATION_WINDOW
 from shared.recheck import Recheck
 from shared.remains import unless_held_back
 from shared.removing import Removing
-from shared.steps import StepTaker
+from shared.steps import StepTaker, note_switched
 from shared.vocabulary import AFTER_VERIFYING, MethodResult, Step, StepName, StepResult
 
 MAX_ROUNDS = 3
@@ -86,7 +86,7 @@ class Reset(Removing):
             error.switched = self.switched
             raise
         finally:
-            await self._keep_evidence()
+            await self._leave()
         return verification
 
     async def take_instead(self, steps: tuple[PlannedStep, ...]) -> None:
@@ -100,7 +100,12 @@ class Reset(Removing):
             error.switched = self.switched
             raise
         finally:
-            await self._keep_evidence()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Keep the evidence; without the claim, remember that the account may have been switched, cut off or not."""
+        if not await self._keep_evidence() and self.switched:
+            await note_switched(self.ledger, self.clock, self.evidence.user.id, self.switched)
 
     async def _confirm(self) -> None:
         """Read the user until they show the steps that were taken, and take again what they do not show."""

@@ -45,6 +45,8 @@ _ALPHABETS = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!#
 # What this product did last to whether the account may sign in: one of the two at most, and neither where it never did.
 DISABLED_BY_US = Mark("disabledByUs")
 ENABLED_BY_US = Mark("enabledByUs")
+# Kept of a user by a worker that lost its claim: the last step that it may have taken without one.
+SWITCHED_WITHOUT_CLAIM = Mark("switchedWithoutClaim")
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,11 @@ class StepTaker:
             return True
         await self.clock.sleep(SHOWN_AFTER_SECONDS)
         return await look()
+
+
+async def note_switched(ledger: Ledger, clock: Clock, user_id: UserId, switched: StepName) -> None:
+    """Remember the step that a worker without the claim may have taken; a second call replaces it."""
+    await ledger.remember(user_id, SWITCHED_WITHOUT_CLAIM, f"{switched} {clock.now().isoformat()}")
 
 
 def make_password() -> str:

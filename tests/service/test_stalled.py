@@ -14,12 +14,13 @@ import pytest
 from sandbox.tenant import Fault
 from sandbox.tenant import method as a_method
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
-from shared.mending import GIVEN_UP_AFTER, SWITCHED_WITHOUT_CLAIM
+from shared.intake import read_body
+from shared.mending import GIVEN_UP_AFTER
 from shared.model import AcceptedRequest, Outcome
 from shared.patience import PATIENCE
 from shared.ports import Call, Delivery, Pending
-from shared.steps import DISABLED_BY_US, ENABLED_BY_US
-from shared.vocabulary import FUNCTION_KEY, Status, StepName, UserId, WaitingFor
+from shared.steps import DISABLED_BY_US, ENABLED_BY_US, SWITCHED_WITHOUT_CLAIM
+from shared.vocabulary import FUNCTION_KEY, QUEUE, RequestId, Source, Status, StepName, UserId, WaitingFor
 from tests.service.stage import BLAIR, DEVON, Stage, request_for, under
 from tests.service.test_reception import Door, open_door
 from tests.service.test_steps import NAMED, policy_of
@@ -179,6 +180,68 @@ async def test_account_when_a_late_exchange_disabled_it_then_it_is_enabled_again
     stage.clock.on_sleep = None
     assert not enabled(stage)
     await door.receive({"resume": str(row.key)})
+    assert enabled(stage)
+    assert await stage.ledger.recall(USER, SWITCHED_WITHOUT_CLAIM) is None
+
+
+async def test_account_when_the_late_worker_is_cut_off_then_it_is_enabled_again(door: Door) -> None:
+    """It stood still for longer than a delivery may last: when it wakes up, its time is over too."""
+    stage = door.stage
+    playing = under(stage, policy_of("disableAccount", "revokeSessions", "enableAccount"))
+    row = await stage.ledger.accept(request(stage))
+    stage.tenant.add_fault(Fault(method="PATCH", path=BLAIR, delay_seconds=1, when="after"))
+    late = asyncio.create_task(playing.handle(row))
+
+    async def let_the_other_one_end_it(seconds: float) -> None:
+        if seconds == 1:
+            stage.clock.on_sleep = None
+            stage.clock.advance(LATE.total_seconds())
+            kept = await stage.ledger.read(row.key)
+            assert (await playing.handle(kept or row)).status is Status.COMPLETED
+            switch(stage, to=False)
+            late.cancel()
+
+    stage.clock.on_sleep = let_the_other_one_end_it
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    assert not enabled(stage)
+    await door.receive({"resume": str(row.key)})
+    assert enabled(stage)
+    assert await stage.ledger.recall(USER, SWITCHED_WITHOUT_CLAIM) is None
+
+
+async def test_request_when_its_message_comes_again_before_the_account_was_looked_at_then_it_waits(door: Door) -> None:
+    """What was noted does not stay, to be held against what an administrator does later."""
+    stage, body = door.stage, {"requestId": "INC-1", "user": BLAIR}
+    offered = door.reception().acceptance.offer(
+        *read_body(json.dumps(body).encode(), door.reception().acceptance.envelope(RequestId("MSG-1"), derive=True)),
+        QUEUE,
+        Source.QUEUE,
+        stage.clock.now(),
+        RequestId("MSG-1"),
+    )
+    await stage.ledger.accept(replace(offered, user_id=USER))
+    await stage.service.mender.note(USER, StepName.DISABLE_ACCOUNT)
+    async with stage.ledger.claim(USER):
+        await door.receive(body)
+    assert door.resumes() == [("queue:INC-1", stage.clock.now() + timedelta(minutes=1))]
+    await door.receive(body)
+    assert [told["status"] for told in door.told()] == ["completed"]
+    assert await stage.ledger.recall(USER, SWITCHED_WITHOUT_CLAIM) is None
+
+
+async def test_account_when_the_message_of_the_late_worker_comes_again_then_it_is_looked_at(door: Door) -> None:
+    """It was given back rather than resumed, and its request has ended: at once, or in a minute."""
+    stage, body = door.stage, {"requestId": "INC-1", "user": BLAIR}
+    await door.receive(body)
+    await stage.ledger.remember(USER, ENABLED_BY_US, "then")
+    await stage.service.mender.note(USER, StepName.DISABLE_ACCOUNT)
+    switch(stage, to=False)
+    async with stage.ledger.claim(USER):
+        await door.receive(body)
+    assert not enabled(stage)
+    assert door.resumes()[-1] == ("queue:INC-1", stage.clock.now() + timedelta(minutes=1))
+    await door.receive(body)
     assert enabled(stage)
     assert await stage.ledger.recall(USER, SWITCHED_WITHOUT_CLAIM) is None
 
