@@ -35,7 +35,7 @@ class Admission:
         if isinstance(user_id, Problem):
             return outcomes.invalid(accepted, (user_id,), self.clock.now())
         await raise_if_paused(self.ledger, self.clock, self._line_of(accepted))
-        await self.budgets.wait_for_its_turn(accepted)
+        await self.budgets.wait_for_its_turn(accepted, dry_run=self._is_dry_run(accepted))
         return user_id
 
     def _end_unasked(self, accepted: AcceptedRequest) -> Outcome | None:

@@ -27,13 +27,18 @@ class Budgets:
         resets = control.limit(self.policy.limits.resets_per_hour, self.clock.now())
         return resets * DRY_RUNS_A_RESET if kind is BudgetKind.DRY_RUNS else resets
 
-    async def wait_for_its_turn(self, accepted: AcceptedRequest) -> None:
-        """Raise HeldBackError for a request that waits in a line already until its turn comes; count nothing.
+    async def wait_for_its_turn(self, accepted: AcceptedRequest, *, dry_run: bool) -> None:
+        """Raise HeldBackError for a dry run, and for what waits in a line already, until its turn comes; count nothing.
 
-        Asked before anything is read of the user: a thousand that wait must not read the directory a thousand times.
+        Asked before anything is read of the user: a thousand that wait must not read the directory a thousand times,
+        and reading is all that a dry run does. A reset may be covered, for which it need not wait.
         """
-        if accepted.evidence is None and accepted.waiting and accepted.waiting.budget:
+        if accepted.evidence:
+            return
+        if accepted.waiting and accepted.waiting.budget:
             await self._raise_until_its_turn(accepted.waiting.budget, accepted)
+        if dry_run:
+            await self._raise_until_its_turn(Budget(accepted.key.caller, BudgetKind.DRY_RUNS), accepted)
 
     async def count_start(self, accepted: AcceptedRequest, *kinds: BudgetKind) -> None:
         """Count a start of each of these kinds; raise HeldBackError, and count nothing, where one is used up."""

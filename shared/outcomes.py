@@ -281,6 +281,9 @@ def _untrue_by_now(by: Coverage, profile: Profile, user: User) -> list[Reason]:
     if disables in asked and disables in done and enables not in done and user.account_enabled:
         text = "That reset disabled the account; somebody has enabled it since."
         reasons.append(Reason("changedSince", text, step=disables))
+    if enables in asked and enables in done and user.account_enabled is False:
+        text = "That reset enabled the account; it was disabled since."
+        reasons.append(Reason("changedSince", text, step=enables))
     return reasons
 
 

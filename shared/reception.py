@@ -197,7 +197,9 @@ class Reception:
     async def look_up(self, request_id: RequestId, caller: Caller, *, any_caller: bool) -> AcceptedRequest | None:
         """Return the caller's own request of that id, else, with `any_caller`, the one that was accepted last."""
         own = await self.ledger.read(RequestKey(caller, request_id))
-        return own or (await self.ledger.find(request_id) if any_caller else None)
+        if any_caller and (own is None or own.is_malformed):  # what is no request hides none of that id
+            return await self.ledger.find(request_id) or own
+        return own
 
     async def look_up_family(self, parent_id: RequestId, caller: Caller, *, any_caller: bool) -> Family | None:
         """Return the caller's requests that came in one body under that id; with `any_caller`, everybody's."""

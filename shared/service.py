@@ -162,13 +162,14 @@ class Service:
         log("refused", userId=fresh.user.id, code=",".join(sorted({reason.code for reason in refusal.reasons})))
         found, reasons = accepted.evidence or fresh, refusal.reasons
         dry_run = refusal.dry_run and not has_changed_something(found)
+        if dry_run:
+            await self.budgets.count_start(accepted, BudgetKind.DRY_RUNS)
         if not refusal.instead:
             return Ending(outcomes.refused(accepted, found, reasons, self.clock.now(), dry_run=dry_run))
         steps, standing = await self._plan_steps(accepted, fresh.user, refusal.instead)
         found = _resume(accepted.evidence, fresh, steps) if accepted.evidence else fresh
         evidence = replace(found, sign_in=standing.sign_in)
         if dry_run:
-            await self.budgets.count_start(accepted, BudgetKind.DRY_RUNS)
             return Ending(outcomes.refused_in_a_dry_run(accepted, evidence, reasons, steps, self.clock.now()))
         if not accepted.evidence:
             await self.budgets.count_start(accepted, BudgetKind.PRIVILEGED, BudgetKind.RESETS)
@@ -181,6 +182,8 @@ class Service:
 
     async def _look_again(self, accepted: AcceptedRequest, fresh: Evidence, covered: Covered) -> Outcome:
         """Change nothing, but look for what was registered since the reset that covers the request."""
+        if covered.dry_run and not accepted.evidence:
+            await self.budgets.count_start(accepted, BudgetKind.DRY_RUNS)
         passes = await self.steps.passes_of(fresh.user.id, covered.by.key)
         scope = make_scope(covered.profile, accepted.request.selection, passes)
         listing = await self._list(fresh.user.id, scope)

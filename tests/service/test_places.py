@@ -19,7 +19,7 @@ from shared.service import make_service
 from shared.steps import StepTaker
 from shared.vocabulary import QUEUE, BudgetKind, RequestId, Status, WaitingFor
 from shared.waking import Waker
-from tests.service.stage import BLAIR, CASEY, DEVON, FINLEY, OAKLEY, START, VAL, policy_with
+from tests.service.stage import BLAIR, BREAK_GLASS, CASEY, DEVON, FINLEY, OAKLEY, START, VAL, policy_with
 from tests.service.test_reception import OUTCOMES, REJECTED, REQUESTS, Door, connect, open_door
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -195,6 +195,25 @@ async def test_dry_runs_have_a_limit_of_ten_times_that_of_resets(door: Door, use
     assert ended(door) == [f"INC-{number}" for number in range(10)]
     await ask(door, "LAST", OAKLEY)
     assert ended(door)[-1] == "LAST"
+
+
+async def test_dry_runs_when_they_end_as_covered_or_refused_then_they_count_too(door: Door) -> None:
+    """Over the limit nothing is read of anybody: whoever may ask cannot keep Microsoft Graph busy with dry runs."""
+    door.stage.policy = limited(1)
+    await ask(door, "FIRST", DEVON)
+    for number in range(10):
+        user = (DEVON, BREAK_GLASS)[number % 2]
+        await ask(door, f"INC-{number}", user, dryRun=True)
+    statuses = [told["status"] for told in door.told()]
+    assert statuses == ["completed", *["planned", "refused"] * 5]
+    assert door.told()[1]["coveredBy"]
+    asked = len(door.stage.tenant.calls)
+    await ask(door, "MORE", DEVON, dryRun=True)
+    assert len(ended(door)) == 11
+    row = await door.row("MORE")
+    assert row.waiting
+    assert row.waiting.budget == Budget(QUEUE, BudgetKind.DRY_RUNS)
+    assert len(door.stage.tenant.calls) - asked == 1  # which says whom it means
 
 
 # --- Going on ---------------------------------------------------------------------------------------------------

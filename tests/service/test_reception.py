@@ -536,6 +536,19 @@ async def test_message_that_is_malformed_when_its_outcome_is_kept_then_a_request
     assert await door.row() == kept
 
 
+async def test_request_when_its_reader_sent_something_malformed_under_its_id_then_it_is_shown(door: Door) -> None:
+    """What is no request hides none, whoever sent it."""
+    await door.call({"requestId": "INC-1", "user": "x"})
+    own = await door.reception().look_up(RequestId("INC-1"), FUNCTION_KEY, any_caller=True)
+    assert own
+    assert own.is_malformed
+    await door.receive({"requestId": "INC-1", "user": DEVON})
+    for any_caller, key in ((True, key_of("INC-1")), (False, key_of("INC-1", FUNCTION_KEY))):
+        row = await door.reception().look_up(RequestId("INC-1"), FUNCTION_KEY, any_caller=any_caller)
+        assert row
+        assert row.key == key
+
+
 async def test_message_that_is_malformed_when_it_could_not_be_told_then_the_sweep_tells_it_and_carries_nothing_out(
     door: Door,
 ) -> None:
