@@ -10,16 +10,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.catalogue import PASS
-from shared.errors import UNCERTAIN, BadRequestError, GraphError, NotFoundError, NotPermittedError, VaultError
+from shared.errors import (
+    UNCERTAIN,
+    BadRequestError,
+    ClaimLostError,
+    GraphError,
+    NotFoundError,
+    NotPermittedError,
+    VaultError,
+)
 from shared.logs import log
 from shared.model import Method, RequestKey
 from shared.plan import PASS_MADE_BEFORE, PASS_PENDING, PASS_UNKNOWN
-from shared.ports import Clock, Directory, Ledger, TemporaryAccessPass, Vault
+from shared.ports import Claim, Clock, Directory, Ledger, TemporaryAccessPass, Vault
 from shared.vocabulary import Mark, MethodId, Removal, StepResult, UserId
 
 _ASKED = "@"  # before the time at which a pass was asked for
 _PENDING = "?"  # before the name of a secret that the vault may not have yet
 _CLOCKS_DIFFER = timedelta(minutes=5)
+# How long whoever was cut off still waits for pass and vault; with what else a delivery may take it fits into its end.
+FINISH_SECONDS = 15.0
+# Kept of a user by a worker that lost its claim while it made a pass: nobody knows that pass's code.
+MADE_WITHOUT_CLAIM = Mark("passMadeWithoutClaim")
 
 type Ending = tuple[StepResult, str | None]
 
@@ -32,6 +44,7 @@ class PassMaker:
     ledger: Ledger
     clock: Clock
     vault: Vault | None
+    finish_seconds: float = FINISH_SECONDS
 
     async def made_for(self, user_id: UserId, key: RequestKey) -> frozenset[MethodId]:
         """Return the pass that a request has made, if the vault is known to have its code."""
@@ -45,50 +58,65 @@ class PassMaker:
             return None
         return PASS_PENDING if _read_mark(text).method_id else PASS_UNKNOWN
 
-    async def make(self, user_id: UserId, key: RequestKey) -> Ending:
-        """Let nothing come between the pass and the vault: whoever waits may give up, the code must not be lost.
+    async def make(self, user_id: UserId, key: RequestKey, claim: Claim) -> Ending:
+        """Let little come between the pass and the vault: whoever waits may give up, the code had better not be lost.
 
-        The claim on the user is held until then: the next delivery must not take the pass for somebody else's.
+        The claim on the user is held until then: the next delivery must not take the pass for somebody else's. What
+        takes longer than `finish_seconds` is cut off as well; the next try deletes the pass.
         """
-        making = asyncio.create_task(self._make(user_id, key))
+        making = asyncio.create_task(self._make(user_id, key, claim))
         try:
             return await asyncio.shield(making)
         finally:
-            await asyncio.wait({making})
+            try:
+                await asyncio.wait({making}, timeout=self.finish_seconds)
+            finally:
+                making.cancel()
 
-    async def _make(self, user_id: UserId, key: RequestKey) -> Ending:
+    async def _make(self, user_id: UserId, key: RequestKey, claim: Claim) -> Ending:
         """Make it and put it into the vault. The ledger knows before Microsoft Graph that there may be one.
 
-        One that an earlier try made, and whose code may have been lost, is deleted first: nobody was told of it.
+        One that an earlier try made, and whose code may have been lost, is deleted first: nobody was told of it. Each
+        pass has a secret of its own, so that a worker that stood still replaces no other's code.
         """
         if self.vault is None:
             return StepResult.FAILED, "keyVault.none"
-        mark, secret = _pass_mark(key), _secret_name(user_id, key)
+        mark = _pass_mark(key)
         await self._delete_lost_pass(user_id, await self.ledger.recall(user_id, mark))
-        await self.ledger.remember(user_id, mark, f"{_ASKED}{self.clock.now().astimezone(UTC).isoformat()}")
+        await claim.keep_marks({mark: f"{_ASKED}{self._now_text()}"})
         try:
             made = await self.directory.create_pass(user_id)
         except UNCERTAIN:  # there may be one: the mark stays, and the next try deletes it
             raise
         except GraphError:  # certainly not made
-            await self.ledger.forget(user_id, mark)
+            await claim.keep_marks({mark: None})
             raise
-        await self.ledger.remember(user_id, mark, f"{made.method_id} {_PENDING}{secret}")
+        secret = _secret_name(user_id, key, made.method_id)
+        try:
+            await claim.keep_marks({mark: f"{made.method_id} {_PENDING}{secret}"})
+        except ClaimLostError:
+            await self.ledger.remember(user_id, MADE_WITHOUT_CLAIM, f"{made.method_id} {self._now_text()}")
+            raise
         try:
             await self.vault.put(secret, made.code, made.expires_at, {"userId": user_id, "requestId": key.request_id})
         except VaultError as error:
-            return StepResult.FAILED, await self._take_back(user_id, mark, made, error)
-        await self.ledger.remember(user_id, mark, f"{made.method_id} {secret}")
+            return StepResult.FAILED, await self._take_back(user_id, claim, mark, made, error)
+        await claim.keep_marks({mark: f"{made.method_id} {secret}"})
         return StepResult.DONE, f"Key Vault secret {secret}"
 
-    async def _take_back(self, user_id: UserId, mark: Mark, made: TemporaryAccessPass, error: VaultError) -> str:
+    async def _take_back(
+        self, user_id: UserId, claim: Claim, mark: Mark, made: TemporaryAccessPass, error: VaultError
+    ) -> str:
         """Delete a pass that nobody can use, as its code is lost; then there is none, and one may be made again."""
         try:
             await self._delete_pass(user_id, made.method_id)
         except (NotPermittedError, BadRequestError) as left:
             return f"keyVault.{error.code}, and the pass could not be deleted ({left.code})"
-        await self.ledger.forget(user_id, mark)
+        await claim.keep_marks({mark: None})
         return f"keyVault.{error.code}"
+
+    def _now_text(self) -> str:
+        return self.clock.now().astimezone(UTC).isoformat()
 
     async def _delete_lost_pass(self, user_id: UserId, text: str | None) -> None:
         """Delete the pass of an earlier try: by its id, or, where no answer told that, what was made since then."""
@@ -108,7 +136,7 @@ class PassMaker:
 
     async def _delete_pass(self, user_id: UserId, method_id: MethodId) -> None:
         try:
-            await self.directory.remove_method(user_id, Method(PASS.type, PASS.odata_type, method_id), Removal.DELETE)
+            await self.directory.remove_method(user_id, pass_of(method_id), Removal.DELETE)
         except NotFoundError:
             log("passGone", userId=user_id)
 
@@ -116,6 +144,11 @@ class PassMaker:
         """Name the secret of a pass that was made before."""
         mark = _read_mark(await self.ledger.recall(user_id, _pass_mark(key)) or "")
         return StepResult.SKIPPED, f"{PASS_MADE_BEFORE}: Key Vault secret {mark.secret}"
+
+
+def pass_of(method_id: MethodId) -> Method:
+    """Return a pass as a method that can be removed."""
+    return Method(PASS.type, PASS.odata_type, method_id)
 
 
 def _pass_mark(key: RequestKey) -> Mark:
@@ -142,5 +175,5 @@ def _read_mark(text: str) -> _PassMark:
     return _PassMark(None, MethodId(method_id), secret.removeprefix(_PENDING), not secret.startswith(_PENDING))
 
 
-def _secret_name(user_id: UserId, key: RequestKey) -> str:
-    return f"tap-{user_id}-{hashlib.sha256(str(key).encode()).hexdigest()[:12]}"
+def _secret_name(user_id: UserId, key: RequestKey, method_id: MethodId) -> str:
+    return f"tap-{user_id}-{hashlib.sha256(f'{key} {method_id}'.encode()).hexdigest()[:12]}"

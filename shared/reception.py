@@ -12,6 +12,7 @@ from shared.acceptance import DELIVERY_SECONDS, ROWS_AT_ONCE, SAFETY_RESUME_SECO
 from shared.endings import Endings, GiveUp, Obstacle, body_of, code_of
 from shared.errors import (
     BusUnavailableError,
+    ClaimLostError,
     GraphError,
     Later,
     LedgerUnavailableError,
@@ -240,6 +241,9 @@ class Reception:
                 outcome = await self.handle(accepted, self.clock.now() + timedelta(seconds=self.inline_seconds))
         except (Later, GraphError, TimeoutError, LedgerUnavailableError) as error:
             self.endings.tell_obstacle(accepted, error, resumed_at.isoformat(timespec="seconds"))
+            if isinstance(error, ClaimLostError):  # that resume may have come already, and the claim was lost to it
+                with suppress(BusUnavailableError):
+                    await self.endings.come_back(accepted)
             return Pending(accepted.key, await self._remember_obstacle(accepted, error, resumed_at))
         try:
             await self.endings.report(accepted, outcome, body_of(accepted))

@@ -166,7 +166,7 @@ class Service:
             await self.budgets.count_start(accepted, BudgetKind.DRY_RUNS)
         if not refusal.instead:
             return Ending(outcomes.refused(accepted, found, reasons, self.clock.now(), dry_run=dry_run))
-        steps, standing = await self._plan_steps(accepted, fresh.user, refusal.instead)
+        steps, standing = await self._plan_steps(accepted, fresh.user, refusal.instead, claim)
         found = _resume(accepted.evidence, fresh, steps) if accepted.evidence else fresh
         evidence = replace(found, sign_in=standing.sign_in)
         if dry_run:
@@ -199,7 +199,7 @@ class Service:
     async def _carry_out(
         self, accepted: AcceptedRequest, fresh: Evidence, approval: Approval, claim: Claim, deadline_at: datetime
     ) -> Ending:
-        steps, standing = await self._plan_steps(accepted, fresh.user, approval.profile.steps)
+        steps, standing = await self._plan_steps(accepted, fresh.user, approval.profile.steps, claim)
         scope = make_scope(approval.profile, accepted.request.selection, standing.our_passes)
         listing = await self._list(fresh.user.id, scope)
         plan = make_plan(listing.methods, steps, scope)
@@ -241,10 +241,10 @@ class Service:
         return Reset(*parts, scope, self.steps.under(claim), recheck)
 
     async def _plan_steps(
-        self, accepted: AcceptedRequest, user: User, steps: tuple[Step, ...]
+        self, accepted: AcceptedRequest, user: User, steps: tuple[Step, ...], claim: Claim
     ) -> tuple[tuple[PlannedStep, ...], Standing]:
         sign_in = await self.directory.read_sign_in(user)
-        standing = await self.steps.read_standing(user, sign_in, accepted.key)
+        standing = await self.steps.under(claim).read_standing(user, sign_in, accepted.key)
         return plan_steps(steps, standing), standing
 
 

@@ -16,6 +16,7 @@ from typing import assert_never
 from shared.errors import (
     UNCERTAIN,
     BadRequestError,
+    ClaimLostError,
     GraphError,
     NotFoundError,
     NotPermittedError,
@@ -32,7 +33,7 @@ from shared.model import (
     User,
     UserReference,
 )
-from shared.passes import Ending, PassMaker
+from shared.passes import FINISH_SECONDS, Ending, PassMaker
 from shared.permissions import DIRECTORY_ROLES
 from shared.plan import NOT_DISABLED_BY_US, PASS_MADE_BEFORE, Standing
 from shared.ports import Claim, Clock, Directory, Ledger, Vault
@@ -61,16 +62,20 @@ class StepTaker:
     clock: Clock
     vault: Vault | None
     claim: Claim | None = None
+    finish_seconds: float = FINISH_SECONDS
 
     def under(self, claim: Claim) -> "StepTaker":
         """Return one that changes something only while `claim` is held."""
         return replace(self, directory=self.directory.under(claim), claim=claim)
 
     async def read_standing(self, user: User, sign_in: SignIn, key: RequestKey) -> Standing:
-        """Read what steps depend on. An account that somebody has enabled is none that we disabled any more."""
+        """Read what steps depend on, under a claim.
+
+        An account that somebody has enabled is none that we disabled any more.
+        """
         disabled_by_us = await self.ledger.recall(user.id, DISABLED_BY_US) is not None
         if disabled_by_us and user.account_enabled:
-            await self.ledger.forget(user.id, DISABLED_BY_US)
+            await self._held.keep_marks({DISABLED_BY_US: None})
             disabled_by_us = False
         ours = await self._passes.made_for(user.id, key)
         return Standing(user, sign_in, disabled_by_us, pass_made=bool(ours), our_passes=ours)
@@ -81,7 +86,14 @@ class StepTaker:
 
     @property
     def _passes(self) -> PassMaker:
-        return PassMaker(self.directory, self.ledger, self.clock, self.vault)
+        return PassMaker(self.directory, self.ledger, self.clock, self.vault, self.finish_seconds)
+
+    @property
+    def _held(self) -> Claim:
+        """The claim; raises ClaimLostError where there is none."""
+        if self.claim is None:
+            raise ClaimLostError
+        return self.claim
 
     async def take(self, planned: PlannedStep, evidence: Evidence, key: RequestKey) -> StepLine:
         """Take one step; what cannot be done for good becomes its result.
@@ -129,7 +141,7 @@ class StepTaker:
             case StepName.PER_USER_MFA:
                 return await self._set_per_user_mfa(user.id, str(step.argument))
             case StepName.TEMPORARY_ACCESS_PASS:
-                return await self._passes.make(user.id, key)
+                return await self._passes.make(user.id, key, self._held)
             case StepName.ENABLE_ACCOUNT:
                 return await self._enable(user.id)
             case _:
@@ -145,16 +157,14 @@ class StepTaker:
         """
         ours = await self._is_enabled(user_id)
         if ours:
-            await self._confirm()
-            await self.ledger.remember(user_id, DISABLED_BY_US, self._now_text())
-            await self.ledger.forget(user_id, ENABLED_BY_US)
+            await self._held.keep_marks({DISABLED_BY_US: self._now_text(), ENABLED_BY_US: None})
         try:
             await self.directory.disable_account(user_id)
         except UNCERTAIN:
             raise
         except GraphError:
             if ours and await self._is_enabled(user_id):
-                await self.ledger.forget(user_id, DISABLED_BY_US)
+                await self._held.keep_marks({DISABLED_BY_US: None})
             raise
 
     async def _is_enabled(self, user_id: UserId) -> bool:
@@ -172,14 +182,8 @@ class StepTaker:
         await self.directory.enable_account(user_id)
         if not await self._is_shown(lambda: self._is_enabled(user_id)):
             return StepResult.UNCONFIRMED, None
-        await self._confirm()  # another worker may have disabled it since, and remembers that
-        await self.ledger.remember(user_id, ENABLED_BY_US, self._now_text())
-        await self.ledger.forget(user_id, DISABLED_BY_US)
+        await self._held.keep_marks({ENABLED_BY_US: self._now_text(), DISABLED_BY_US: None})
         return StepResult.DONE, None
-
-    async def _confirm(self) -> None:
-        if self.claim:
-            await self.claim.confirm()
 
     def _now_text(self) -> str:
         return self.clock.now().astimezone(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,7 @@
 """Holding a claim: acquired, renewed while held, given back; the same for every store."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from math import inf
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 from shared.errors import ClaimLostError, LedgerUnavailableError
 from shared.model import AcceptedRequest, Coverage, Evidence, Outcome
-from shared.vocabulary import UserId
+from shared.vocabulary import Mark, UserId
 
 CLAIM_LASTS = timedelta(seconds=60)
 RENEW_EVERY_SECONDS = 20.0
@@ -39,6 +40,10 @@ class ClaimStore(Protocol):
 
     async def write_evidence(self, user_id: UserId, holder: str, accepted: AcceptedRequest, evidence: Evidence) -> None:
         """Do as `renew` does, and keep the evidence, in one step."""
+        ...
+
+    async def write_marks(self, user_id: UserId, holder: str, marks: Mapping[Mark, str | None]) -> None:
+        """Do as `renew` does, and keep these marks, or none where there is no text, in one step."""
         ...
 
     async def read_coverages(self, user_id: UserId) -> tuple[Coverage, ...]:
@@ -103,6 +108,12 @@ class HeldClaim:
         async with self._turn:
             await self._store.write_evidence(self._user_id, self._holder, accepted, evidence)
         self._confirmed_at = asked_at
+
+    async def keep_marks(self, marks: Mapping[Mark, str | None]) -> None:
+        """Renew it, and remember marks of the user, or forget them, in one step; a second call changes nothing."""
+        self._raise_what_ended_the_renewals()
+        async with self._turn:
+            await self._store.write_marks(self._user_id, self._holder, marks)
 
     async def read_coverages(self) -> tuple[Coverage, ...]:
         """Return what the last resets of this user cover, the newest first, ten at most."""

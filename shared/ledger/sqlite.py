@@ -21,7 +21,7 @@ from shared.ledger.rows import (
     to_time_text,
     waiting_columns,
 )
-from shared.ledger.sqlite_claims import SqliteClaims
+from shared.ledger.sqlite_claims import FORGET, REMEMBER, SqliteClaims
 from shared.ledger.sqlite_limits import SqliteLimits
 from shared.ledger.sqlite_rows import COLUMNS, read_keys, read_request, read_row
 from shared.model import MALFORMED, AcceptedRequest, Control, Outcome, RequestKey, Waiting
@@ -68,12 +68,7 @@ _SELECT_CHILDREN = "SELECT caller, request_id FROM children WHERE parent = ? ORD
 _SELECT_CONTROL = "SELECT text FROM control"
 _SET_CONTROL = "INSERT INTO control (one, text) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET text = excluded.text"
 
-_REMEMBER = """
-    INSERT INTO marks (user_id, written_at, mark, text) VALUES (:user_id, :at, :mark, :text)
-    ON CONFLICT (user_id, mark) DO UPDATE SET text = excluded.text, written_at = excluded.written_at
-"""
 _RECALL = "SELECT text FROM marks WHERE user_id = ? AND mark = ?"
-_FORGET = "DELETE FROM marks WHERE user_id = ? AND mark = ?"
 
 _PURGE = (
     "DELETE FROM marks WHERE written_at < :before",
@@ -229,7 +224,7 @@ class SqliteLedger(SqliteLimits):
     async def remember(self, user_id: UserId, mark: Mark, text: str) -> None:
         """Keep what later requests have to know of what was done to a user; a second call replaces the text."""
         row = {"user_id": user_id, "mark": mark, "text": text, "at": to_time_text(self._clock.now())}
-        await self._database.write(lambda connection: connection.execute(_REMEMBER, row))
+        await self._database.write(lambda connection: connection.execute(REMEMBER, row))
 
     async def recall(self, user_id: UserId, mark: Mark) -> str | None:
         """Return what is kept under `mark`; None when there is nothing."""
@@ -238,7 +233,7 @@ class SqliteLedger(SqliteLimits):
 
     async def forget(self, user_id: UserId, mark: Mark) -> None:
         """Keep it no longer; a second call changes nothing."""
-        await self._database.write(lambda connection: connection.execute(_FORGET, (user_id, mark)))
+        await self._database.write(lambda connection: connection.execute(FORGET, (user_id, mark)))
 
     def claim(self, user_id: UserId) -> HeldClaim:
         """Hold the claim on a user: see `shared.ports.Ledger.claim` and `HeldClaim`."""

@@ -1,5 +1,6 @@
 """Claims in the SQLite file, and what is kept under one: evidence, outcome, what a reset covers."""
 
+from collections.abc import Mapping
 from sqlite3 import Connection
 
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
@@ -16,12 +17,17 @@ from shared.ledger.rows import (
 )
 from shared.model import AcceptedRequest, Coverage, Evidence, Outcome
 from shared.ports import Clock
-from shared.vocabulary import UserId
+from shared.vocabulary import Mark, UserId
 
 _ACQUIRE = """
     INSERT INTO claims (user_id, holder, until) VALUES (:user_id, :holder, :until)
     ON CONFLICT (user_id) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE until <= :now
 """
+REMEMBER = """
+    INSERT INTO marks (user_id, written_at, mark, text) VALUES (:user_id, :at, :mark, :text)
+    ON CONFLICT (user_id, mark) DO UPDATE SET text = excluded.text, written_at = excluded.written_at
+"""
+FORGET = "DELETE FROM marks WHERE user_id = ? AND mark = ?"
 _SELECT = "SELECT holder, until FROM claims WHERE user_id = ?"
 _RENEW = "UPDATE claims SET until = ? WHERE user_id = ? AND holder = ?"
 _RELEASE = "DELETE FROM claims WHERE user_id = ? AND holder = ?"
@@ -77,6 +83,20 @@ class SqliteClaims:
         def renew_and_write(connection: Connection) -> None:
             self._renew(connection, user_id, holder)
             _write(connection, _SET_EVIDENCE, text, user_id, accepted)
+
+        await self._database.write(renew_and_write)
+
+    async def write_marks(self, user_id: UserId, holder: str, marks: Mapping[Mark, str | None]) -> None:
+        """Do as `renew` does, and keep these marks, in one step."""
+
+        def renew_and_write(connection: Connection) -> None:
+            self._renew(connection, user_id, holder)
+            at = to_time_text(self._clock.now())
+            for mark, text in marks.items():
+                if text is None:
+                    connection.execute(FORGET, (user_id, mark))
+                else:
+                    connection.execute(REMEMBER, {"user_id": user_id, "mark": mark, "text": text, "at": at})
 
         await self._database.write(renew_and_write)
 

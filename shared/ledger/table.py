@@ -26,6 +26,7 @@ from shared.ledger.table_rows import (
     is_same_run,
     keys_of,
     mark_key,
+    mark_row,
     open_key,
     open_row,
     read_children,
@@ -224,7 +225,7 @@ class TableLedger(TableLimits):
 
     async def remember(self, user_id: UserId, mark: Mark, text: str) -> None:
         """Keep what later requests have to know of what was done to a user; a second call replaces the text."""
-        await self._tables.put(USERS, keys(user_id, mark_key(mark)) | {"mark": mark} | write_text("text", text))
+        await self._tables.put(USERS, mark_row(user_id, mark, text))
 
     async def recall(self, user_id: UserId, mark: Mark) -> str | None:
         """Return what is kept under `mark`; None when there is nothing."""

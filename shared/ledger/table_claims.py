@@ -5,7 +5,7 @@ whole seconds, cut: a claim expires up to a second late, never early.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
@@ -17,10 +17,10 @@ from shared.ledger.rows import (
     with_coverage,
 )
 from shared.ledger.table_requests import TableRequests
-from shared.ledger.table_rows import is_same_run, run_keys, run_name, run_row
+from shared.ledger.table_rows import is_same_run, mark_row, run_keys, run_name, run_row
 from shared.ledger.tables import USERS, Change, Row, Tables, keys, read_text, write_text
 from shared.model import AcceptedRequest, Coverage, Evidence, Outcome, RequestKey
-from shared.vocabulary import UserId
+from shared.vocabulary import Mark, UserId
 
 CLAIM, COVERAGES = "claim", "coverages"
 _TRIES = 4
@@ -53,6 +53,11 @@ class TableClaims:
         _, row_key = run_keys(accepted.key)
         row = run_row(user_id, accepted, row_key) | write_text("evidence", evidence_to_json(evidence))
         await _to_the_end(self._write_run(user_id, holder, accepted, row))
+
+    async def write_marks(self, user_id: UserId, holder: str, marks: Mapping[Mark, str | None]) -> None:
+        """Do as `renew` does, and keep these marks, in one step; a row without a text is as good as none."""
+        changes: list[Change] = [("put", mark_row(user_id, mark, text), None) for mark, text in marks.items()]
+        await _to_the_end(self._write_under(user_id, holder, "replace", changes))
 
     async def read_coverages(self, user_id: UserId) -> tuple[Coverage, ...]:
         """Return what the last resets of the user cover, the newest first."""

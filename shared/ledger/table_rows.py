@@ -132,6 +132,11 @@ def mark_key(mark: Mark) -> str:
     return f"mark:{_digest(mark, 32)}"
 
 
+def mark_row(user_id: UserId, mark: Mark, text: str | None) -> Row:
+    """Build the row of a mark; one without a text says that there is none."""
+    return keys(user_id, mark_key(mark)) | {"mark": mark} | write_text("text", text)
+
+
 def read_children(row: Row) -> list[str]:
     """Read the ids that a body was split into; alert where that is not possible, and return none."""
     try:

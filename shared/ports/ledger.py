@@ -1,6 +1,6 @@
 """What must outlive a process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -36,6 +36,13 @@ class Claim(Protocol):
 
     async def write_evidence(self, accepted: AcceptedRequest, evidence: Evidence) -> None:
         """Renew it, and keep what was found and done so far, in one step; a second call replaces the evidence."""
+        ...
+
+    async def keep_marks(self, marks: Mapping[Mark, str | None]) -> None:
+        """Renew it, and remember these marks of the user, or forget those without a text, in one step.
+
+        A worker that stood still does not overwrite what another one remembered since.
+        """
         ...
 
     async def read_coverages(self) -> tuple[Coverage, ...]:

@@ -9,6 +9,7 @@ It is **not faithful** in this:
 - An interruption falls between two calls of a port, never inside one: what a call repeats over HTTP is one write here.
 - A killed worker is cancelled, which runs `finally` blocks; but nothing of what they ask for reaches anything.
 - Nobody takes messages off the queue: the original one and the resumes are delivered here, each when it is due.
+- Whoever called over HTTP and got no answer calls again only where nothing was accepted.
 """
 
 import itertools
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sandbox.bus import Bus
-from sandbox.tenant import Tenant
+from sandbox.tenant import RoleAssignment, Tenant
 from sandbox.vault import Vault
 from shared.bus import ServiceBus
 from shared.errors import (
@@ -41,18 +42,20 @@ from shared.model import AcceptedRequest, RequestKey
 from shared.patience import LOST_AFTER
 from shared.policy import Policy
 from shared.ports import Bus as BusPort
-from shared.ports import Claim, Delivery, Directory, Ledger
+from shared.ports import Call, Claim, Delivery, Directory, Ledger, TemporaryAccessPass
 from shared.ports import Vault as VaultPort
 from shared.reception import Reception
 from shared.service import make_service
 from shared.steps import StepTaker
 from shared.sweep import Sweep
 from shared.vault import KeyVault
-from shared.vocabulary import QUEUE, RequestId, UserId
+from shared.vocabulary import QUEUE, Caller, MethodId, RequestId, UserId
 from tests.clocks import FakeClock
 from tests.service.stage import START, TenantCredential
 from tests.service.test_reception import AUDIT, OUTCOMES, REJECTED, REQUESTS, connect
 
+GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
+PASS_TYPE = "temporaryAccessPass"
 MESSAGE_LOCK = timedelta(minutes=5)
 SECOND = timedelta(seconds=1)
 _AT_MOST_DELIVERIES = 20
@@ -137,6 +140,7 @@ class Worker:
     writes: list[Write] = field(default_factory=list)
     dead: bool = False
     task: Task[None] | None = None
+    look: Callable[[Write, Any], None] | None = None
     reception: Reception = field(init=False)
     sweep: Sweep = field(init=False)
 
@@ -158,18 +162,25 @@ class Worker:
     async def write(self, write: Write, do: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - what the port gives
         """Count a write, and do it as it is to be done."""
         self.writes.append(write)
+
+        async def do_and_look() -> Any:  # noqa: ANN401 - what the port gives
+            result = await do()
+            if self.look:
+                self.look(write, result)
+            return result
+
         if self.interrupt and len(self.writes) - 1 == self.interrupted_at:
-            return await self.interrupt(write, do)
-        return await do()
+            return await self.interrupt(write, do_and_look)
+        return await do_and_look()
 
     def raise_if_dead(self) -> None:
         """Let nothing through that a killed worker asks for while it is unwound."""
         if self.dead:
             raise CancelledError
 
-    async def receive(self, delivery: Delivery) -> bool:
-        """Take a delivery as the host does: True when it is settled, else it comes again."""
-        self.task = create_task(self.reception.receive(delivery))
+    async def receive(self, original: Delivery | Call) -> bool:
+        """Take a delivery or a call as the host does: True when it is settled or answered, else it comes again."""
+        self.task = create_task(self._take(original))
         try:
             await self.task
         except (LedgerUnavailableError, BusUnavailableError):
@@ -179,6 +190,22 @@ class Worker:
                 raise
             return False
         return True
+
+    async def _take(self, original: Delivery | Call) -> None:
+        if isinstance(original, Call):
+            await self.reception.take_call(original)
+        else:
+            await self.reception.receive(original)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that is interrupted: whom it is for, and who asks how. Only `queue` sends a message."""
+
+    profile: str
+    user: dict[str, Any]
+    caller: Caller = QUEUE
+    administrator: bool = False
 
 
 @dataclass
@@ -200,22 +227,28 @@ class Site:
     directory: Path
     policy: Policy
     links: tuple[Connected, Connected]
+    vault: Vault
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @asynccontextmanager
-    async def run(self, user: dict[str, Any], profile: str) -> AsyncIterator["Run"]:
+    async def run(self, case: Case) -> AsyncIterator["Run"]:
         """Begin a run for a user, who is added to the tenant."""
         number = next(self.numbers)
         user_id = f"30000000-0000-4000-8000-{number:012}"
         self.tenant.directory.add_user(
-            {"id": user_id, "userPrincipalName": f"user-{number}@contoso.example", "displayName": f"{number}"} | user
+            {"id": user_id, "userPrincipalName": f"user-{number}@contoso.example", "displayName": f"{number}"}
+            | case.user
         )
+        if case.administrator:
+            role = RoleAssignment(f"role-{number}", user_id, GLOBAL_ADMINISTRATOR)
+            self.tenant.directory.role_assignments.append(role)
         self.tenant.calls.clear()
         path = self.directory / f"ledger-{number}.sqlite"
         ledgers = SqliteLedger(path, self.clock), SqliteLedger(path, self.clock)
-        key = RequestKey(QUEUE, RequestId(f"RUN-{number}"))
-        body = json.dumps({"requestId": key.request_id, "user": user_id, "profile": profile}).encode()
-        yield Run(self, UserId(user_id), key, Delivery(body, "M", number, self.clock.now()), ledgers)
+        key = RequestKey(case.caller, RequestId(f"RUN-{number}"))
+        body = json.dumps({"requestId": key.request_id, "user": user_id, "profile": case.profile}).encode()
+        message = Delivery(body, "M", number, self.clock.now())
+        yield Run(self, UserId(user_id), key, message if case.caller == QUEUE else Call(body, case.caller), ledgers)
         for ledger in ledgers:
             await ledger.close()
 
@@ -227,17 +260,22 @@ class Run:
     site: Site
     user_id: UserId
     key: RequestKey
-    original: Delivery
+    original: Delivery | Call
     ledgers: tuple[SqliteLedger, SqliteLedger]
     first: Worker = field(init=False)
     second: Worker = field(init=False)
     writes_after_stall: int | None = None
+    codes: dict[MethodId, str] = field(default_factory=dict)  # of the passes that were made
+    counted: int = 0  # starts, against an hourly limit
+    wrong: set[str] = field(default_factory=set)  # seen at a write
+    _was_disabled: bool = False
     _delivered: set[int] = field(default_factory=set)
     _settled: bool = False
 
     def __post_init__(self) -> None:
         self.first = Worker().build(self.site, self.site.links[0], self.ledgers[0])
         self.second = Worker().build(self.site, self.site.links[1], self.ledgers[1])
+        self.first.look = self.second.look = self._look
 
     async def play(self, kind: Kind | None = None, at: int = -1) -> None:
         """Let the first worker be interrupted at a write, by its place from 0, and the second end what is left."""
@@ -295,6 +333,8 @@ class Run:
             row = await self.row()
             if row and row.outcome and row.reported:
                 return
+            if isinstance(self.original, Call) and row:
+                self._settled = True
             if not self._settled:
                 self._settled = await self.second.receive(self.original)
             elif not await self._deliver_a_resume():
@@ -322,10 +362,28 @@ class Run:
 
     # --- What became of it --------------------------------------------------------------------------------------
 
+    def _look(self, write: Write, result: Any) -> None:  # noqa: ANN401 - what the port gave
+        """Look at the user after a write, and remember what may never be, however briefly."""
+        user = self.site.tenant.directory.users[self.user_id]
+        enabled = user.properties.get("accountEnabled") is not False
+        self._was_disabled |= not enabled
+        if self._was_disabled and enabled and any(method.type != PASS_TYPE for method in user.registered):
+            self.wrong.add("enabled while methods are left")
+        if write.name == "count_start" and result is None:
+            self.counted += 1
+        if write.area == _Area.DIRECTORY and not self.counted:
+            self.wrong.add("changed before it was counted")
+        if isinstance(result, TemporaryAccessPass):
+            self.codes[result.method_id] = result.code
+
+    async def open_rows(self) -> tuple[RequestKey, ...]:
+        """Return what the ledger takes for unfinished, however late it is due."""
+        return await self.ledgers[1].unfinished(self.site.clock.now() + timedelta(days=9), 9)
+
     def told(self) -> list[dict[str, Any]]:
-        """Return the outcomes that the topic was told of this request."""
+        """Return the outcomes that the topic was told of this request, but for whether one was told before."""
         documents = [json.loads(message.body) for message in self.site.bus.peek(AUDIT)]
-        return [one for one in documents if one["requestId"] == self.key.request_id]
+        return [one | {"replayed": None} for one in documents if one["requestId"] == self.key.request_id]
 
     def changes_of(self, worker: Worker, since: int = 0) -> list[str]:
         """Return what a worker changed, or tried to, in the directory."""
@@ -351,6 +409,7 @@ async def open_site(tmp_path: Path, policy: Policy) -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
         tenant = await stack.enter_async_context(Tenant(now=clock.now, sleep=clock.sleep))
         vault = await stack.enter_async_context(Vault(tenant.tokens, now=clock.now))
+        tenant.caller_directory_roles.add(GLOBAL_ADMINISTRATOR)
         bus = stack.enter_context(Bus((REQUESTS, REJECTED), {OUTCOMES: ("audit",)}, now=clock.now))
 
         def link() -> Connected:
@@ -362,4 +421,4 @@ async def open_site(tmp_path: Path, policy: Policy) -> AsyncIterator[Site]:
                 stack.push_async_callback(each.close)
             return connected
 
-        yield Site(tenant, bus, clock, tmp_path, policy, (link(), link()))
+        yield Site(tenant, bus, clock, tmp_path, policy, (link(), link()), vault)
