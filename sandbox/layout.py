@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-MAX_COLUMN = 28
+MAX_COLUMN = 22
 
 
 def lay_out(rows: Sequence[tuple[str, ...]]) -> list[str]:

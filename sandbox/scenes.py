@@ -12,6 +12,7 @@ class Door(StrEnum):
 
     QUEUE = "queue"
     HTTP = "http"
+    HTTP_WHILE_PAUSED = "httpWhilePaused"  # an operator's pause holds it back, and is lifted then
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Expected:
     """What must become of one request: its outcome, and which types of method are gone and which are left.
 
     `fields` are further fields of the outcome by their path: `{"user.asked": "val.cross@contoso.example"}`,
-    `{"methods.0.result": "kept"}`.
+    `{"methods.0.result": "kept"}`. `meanwhile` are fields of what a look at the request shows while it waits.
     """
 
     status: str
@@ -27,13 +28,15 @@ class Expected:
     left: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     fields: Mapping[str, object] = field(default_factory=dict)
+    meanwhile: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Request:
     """One request of the story: what it is, what is sent, what must come of it.
 
-    It is sent once each request named in `after` has its outcome.
+    It is sent once each request named in `after` has its outcome. Of those with the same `burst`, one must end as it is
+    expected, whichever that is, and the others as covered by it.
     """
 
     request_id: str
@@ -42,6 +45,7 @@ class Request:
     expected: Expected
     door: Door = Door.QUEUE
     after: tuple[str, ...] = ()
+    burst: str = ""
 
 
 def _ask(request_id: str, user: str, **more: Any) -> str:  # noqa: ANN401 - JSON
@@ -51,6 +55,11 @@ def _ask(request_id: str, user: str, **more: Any) -> str:  # noqa: ANN401 - JSON
 _ALL_TYPES = (
     "email external fido2 hardwareOath microsoftAuthenticator microsoftAuthenticator phone phone phone "
     "platformCredential qrCodePin softwareOath temporaryAccessPass windowsHelloForBusiness"
+)
+# Of a dry run: each method in the order in which it would be done, then those that would stay.
+_PLAN = (
+    "wouldDeactivate wouldDelete wouldDelete wouldDelete wouldDelete wouldDelete wouldDelete "
+    "kept kept kept kept kept kept kept"
 )
 
 REQUESTS_OF_THE_SHOW: tuple[Request, ...] = (
@@ -62,51 +71,61 @@ REQUESTS_OF_THE_SHOW: tuple[Request, ...] = (
     ),
     Request(
         "INC-2-blair",
-        "compromised, with a method of every type",
-        _ask("INC-2-blair", "10000000-0000-4000-8000-000000000002", profile="compromised"),
-        Expected("completed", tuple(_ALL_TYPES.split())),
+        "a dry run",
+        _ask("INC-2-blair", "blair.everett@contoso.example", dryRun=True),
+        Expected(
+            "planned",
+            left=tuple(_ALL_TYPES.split()),
+            fields={
+                "dryRun": True,
+                "steps.0.step": "revokeSessions",
+                "steps.0.result": "wouldDo",
+                **{f"methods.{number}.result": result for number, result in enumerate(_PLAN.split())},
+            },
+        ),
     ),
     Request(
-        "INC-3-devon",
+        "INC-3-blair",
+        "then compromised, with a method of every type",
+        _ask("INC-3-blair", "10000000-0000-4000-8000-000000000002", profile="compromised"),
+        Expected("completed", tuple(_ALL_TYPES.split())),
+        after=("INC-2-blair",),
+    ),
+    Request(
+        "INC-4-devon",
         "a guest, whose name holds #EXT#",
-        _ask("INC-3-devon", "devon.laine_northwind.example#EXT#@contoso.example"),
+        _ask("INC-4-devon", "devon.laine_northwind.example#EXT#@contoso.example"),
         Expected("completed", ("microsoftAuthenticator", "phone")),
     ),
     Request(
-        "INC-4-oakley",
+        "INC-5-oakley",
         "whose default method blocks the others",
-        _ask("INC-4-oakley", "oakley.reed@contoso.example"),
+        _ask("INC-5-oakley", "oakley.reed@contoso.example"),
         Expected("completed", ("phone", "phone")),
     ),
     Request(
-        "INC-5-parker",
+        "INC-6-parker",
         "with a method of a type nobody knows yet",
-        _ask("INC-5-parker", "parker.shaw@contoso.example"),
+        _ask("INC-6-parker", "parker.shaw@contoso.example"),
         Expected("partial", ("phone",), ("x509SomethingAuthenticationMethod",), ("unsupportedMethod",)),
     ),
     Request(
-        "INC-6-breakglass",
+        "INC-7-breakglass",
         "the break-glass account",
-        _ask("INC-6-breakglass", "emergency.access.1@contoso.example"),
+        _ask("INC-7-breakglass", "emergency.access.1@contoso.example"),
         Expected("refused", reasons=("neverUser", "neverGroup", "privilegedRole")),
     ),
     Request(
-        "INC-7-finley",
+        "INC-8-finley",
         "an administrator",
-        _ask("INC-7-finley", "finley.moss@contoso.example", profile="compromised"),
+        _ask("INC-8-finley", "finley.moss@contoso.example", profile="compromised"),
         Expected("refused", reasons=("privilegedRole",)),
     ),
     Request(
-        "INC-8-gray",
+        "INC-9-gray",
         "who could activate an administrator's role",
-        _ask("INC-8-gray", "gray.holloway@contoso.example", profile="compromised"),
+        _ask("INC-9-gray", "gray.holloway@contoso.example", profile="compromised"),
         Expected("refused", reasons=("eligibleRole",)),
-    ),
-    Request(
-        "INC-9-reese",
-        "a dry run",
-        _ask("INC-9-reese", "reese.doyle@contoso.example", dryRun=True),
-        Expected("planned", left=("hardwareOath", "phone")),
     ),
     Request(
         "INC-10-darcy",
@@ -114,12 +133,40 @@ REQUESTS_OF_THE_SHOW: tuple[Request, ...] = (
         _ask("INC-10-darcy", "10000000-0000-4000-8000-000000000033"),
         Expected("invalid", reasons=("deletedUser",)),
     ),
-    Request("INC-11-broken", "not JSON at all", '{"user": ', Expected("invalid", reasons=("notJson",))),
     Request(
-        "HTTP-12-emery",
+        "INC-11-typo",
+        "not the name of any user",
+        _ask("INC-11-typo", "emery.vance at contoso.example"),
+        Expected("invalid", reasons=("badFormat",), fields={"user.asked": "emery.vance at contoso.example"}),
+    ),
+    Request("INC-12-broken", "not JSON at all", '{"user": ', Expected("invalid", reasons=("notJson",))),
+    *(
+        Request(
+            f"INC-13-sage-{number}",
+            "five alerts at once",
+            _ask(f"INC-13-sage-{number}", "sage.winter@contoso.example"),
+            Expected("completed", ("phone", "softwareOath")),
+            after=("INC-2-blair",),  # else the covered ones, which wait, keep INC-3-blair out of the app's eight places
+            burst="INC-13-sage",
+        )
+        for number in range(1, 6)
+    ),
+    Request(
+        "HTTP-14-emery",
         "posted over HTTP",
-        _ask("HTTP-12-emery", "emery.vance@contoso.example"),
+        _ask("HTTP-14-emery", "emery.vance@contoso.example"),
         Expected("completed", ("phone", "softwareOath")),
         door=Door.HTTP,
+    ),
+    Request(
+        "HTTP-15-rory",
+        "posted over HTTP during a pause",
+        _ask("HTTP-15-rory", "rory.o'brien@contoso.example"),
+        Expected(
+            "completed",
+            ("microsoftAuthenticator", "phone"),
+            meanwhile={"status": "accepted", "waitingFor": "paused", "user.asked": "rory.o'brien@contoso.example"},
+        ),
+        door=Door.HTTP_WHILE_PAUSED,
     ),
 )

@@ -53,6 +53,11 @@ def tell(event: Event) -> str | None:
     return words(event) if words else None
 
 
+def _so_far(result: str) -> str:
+    """Add that a later read may show what was only accepted."""
+    return " so far" if result == "unconfirmed" else ""
+
+
 def _why(event: Event) -> str:
     return _OUTAGES.get(event["code"], "something went wrong that nobody expected")
 
@@ -61,7 +66,7 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     "started": lambda _: "started",
     "removed": lambda event: f"{event['methodType']} {event['methodId'][:8]}… {event['result']}",
     "notRemoved": lambda event: f"{event['methodType']} {event['methodId'][:8]}… not yet: {event['code']}",
-    "step": lambda event: f"{event['step']} {event['result']}",
+    "step": lambda event: f"{event['step']} {event['result']}" + _so_far(event["result"]),
     "looked": lambda event: f"looked again: {event['result']}",
     "postponed": lambda event: f"later: {event['code']}",
     "finished": lambda event: event["status"] + (f" ({event['code']})" if "code" in event else ""),
