@@ -92,16 +92,18 @@ REQUESTS_OF_THE_SHOW: tuple[Request, ...] = (
         after=("INC-2-blair",),
     ),
     Request(
-        "INC-4-devon",
+        "HTTP-4-devon",
         "a guest, whose name holds #EXT#",
-        _ask("INC-4-devon", "devon.laine_northwind.example#EXT#@contoso.example"),
+        _ask("HTTP-4-devon", "devon.laine_northwind.example#EXT#@contoso.example"),
         Expected("completed", ("microsoftAuthenticator", "phone")),
+        door=Door.HTTP,
     ),
     Request(
-        "INC-5-oakley",
+        "HTTP-5-oakley",
         "whose default method blocks the others",
-        _ask("INC-5-oakley", "oakley.reed@contoso.example"),
+        _ask("HTTP-5-oakley", "oakley.reed@contoso.example"),
         Expected("completed", ("phone", "phone")),
+        door=Door.HTTP,
     ),
     Request(
         "INC-6-parker",
@@ -146,7 +148,7 @@ REQUESTS_OF_THE_SHOW: tuple[Request, ...] = (
             "five alerts at once",
             _ask(f"INC-13-sage-{number}", "sage.winter@contoso.example"),
             Expected("completed", ("phone", "softwareOath")),
-            after=("INC-2-blair",),  # else the covered ones, which wait, keep INC-3-blair out of the app's eight places
+            after=("INC-2-blair",),  # else those that wait to be covered take the places in which INC-3-blair runs
             burst="INC-13-sage",
         )
         for number in range(1, 6)

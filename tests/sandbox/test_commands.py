@@ -56,6 +56,8 @@ def test_send_when_no_bus_takes_it_then_one_sentence_says_so(capsys: pytest.Capt
     [
         ({"event": "started"}, "started"),
         ({"event": "postponed", "code": "paused"}, "later: paused"),
+        ({"event": "step", "step": "revokeSessions", "result": "unconfirmed"}, "revokeSessions unconfirmed so far"),
+        ({"event": "step", "step": "resetPassword", "result": "done"}, "resetPassword done"),
         ({"event": "finished", "status": "completed"}, "completed"),
         ({"event": "finished", "status": "partial", "code": "stepOpen"}, "partial (stepOpen)"),
         ({"event": "replayed", "status": "completed"}, "completed, as before: nothing is done again"),
