@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
 from shared.ports import Claim, Ledger
-from shared.vocabulary import Status, UserId
+from shared.vocabulary import Mark, Status, UserId
 from tests.contract.ledger_processes import other_process, read_line
 from tests.contract.ledger_stores import LedgerStore, SqliteStore
 from tests.contract.ledger_values import (
@@ -29,9 +29,11 @@ from tests.contract.ledger_values import (
 
 KEY = key_of()
 MINUTE = timedelta(minutes=1)
+MARK, OTHER_MARK = Mark("one"), Mark("other")
 CHANGES: dict[str, Callable[[Claim], Awaitable[object]]] = {
     "confirm": lambda claim: claim.confirm(),
     "write_evidence": lambda claim: claim.write_evidence(accepted(), evidence(1)),
+    "keep_marks": lambda claim: claim.keep_marks({MARK: "late", OTHER_MARK: None}),
     "read_coverages": lambda claim: claim.read_coverages(),
     "end": lambda claim: claim.end(accepted(), outcome(Status.PARTIAL), coverage(START + MINUTE)),
 }
@@ -296,11 +298,13 @@ async def test_claim_that_another_worker_took_is_lost(brief: LedgerStore) -> Non
         await brief.let_expire()
         before = brief.now()
         async with other.claim(USER_ID) as held:
+            await held.keep_marks({MARK: "now", OTHER_MARK: "too"})
             for change in [*CHANGES.values(), *CHANGES.values()]:
                 with pytest.raises(ClaimLostError):
                     await change(lost)
             assert (await read(other, KEY)).evidence == evidence(3)
             assert (await read(other, KEY)).outcome is None
+            assert [await other.recall(USER_ID, mark) for mark in (MARK, OTHER_MARK)] == ["now", "too"]
             assert await held.read_coverages() == ()
             with pytest.raises(ClaimLostError):
                 async with ledger.claim(OTHER_USER_ID):
@@ -494,6 +498,18 @@ async def test_what_is_written_of_a_request_that_nobody_accepted_is_not_kept(
         with pytest.raises(LedgerUnavailableError, match="no request under this key"):
             await write(claim)
     assert await ledger.read(KEY) is None
+
+
+async def test_keep_marks_remembers_and_forgets_in_one_step(ledger: Ledger) -> None:
+    """As the ledger does without a claim; a second call changes nothing, and a mark may have an empty text."""
+    await ledger.remember(USER_ID, OTHER_MARK, "before")
+    async with ledger.claim(USER_ID) as claim:
+        for _ in range(2):
+            await claim.keep_marks({MARK: "", OTHER_MARK: None})
+            assert [await ledger.recall(USER_ID, mark) for mark in (MARK, OTHER_MARK)] == ["", None]
+        await ledger.forget(USER_ID, OTHER_MARK)
+        await claim.keep_marks({MARK: None, OTHER_MARK: "after"})
+        assert [await ledger.recall(USER_ID, mark) for mark in (MARK, OTHER_MARK)] == [None, "after"]
 
 
 async def test_write_evidence_by_a_later_worker_replaces_the_first_ones(brief: LedgerStore) -> None:

@@ -17,6 +17,7 @@ from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
 from shared.intake import read_body
 from shared.mending import GIVEN_UP_AFTER
 from shared.model import AcceptedRequest, Outcome
+from shared.passes import MADE_WITHOUT_CLAIM
 from shared.patience import PATIENCE
 from shared.ports import Call, Delivery, Pending
 from shared.steps import DISABLED_BY_US, ENABLED_BY_US, SWITCHED_WITHOUT_CLAIM
@@ -290,6 +291,18 @@ async def test_account_when_it_cannot_be_looked_at_then_a_resume_comes_back_and_
     stage.clock.advance((GIVEN_UP_AFTER + timedelta(seconds=1)).total_seconds())
     await stage.service.mender.mend(USER)
     assert await stage.ledger.recall(USER, SWITCHED_WITHOUT_CLAIM) is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_pass_when_it_was_made_without_the_claim_then_it_is_deleted(door: Door, *, there: bool) -> None:
+    """Its code is lost, and somebody else's pass may be there by now."""
+    stage = door.stage
+    made = a_method("temporaryAccessPass", "late-1" if there else "other-1")
+    stage.tenant.directory.users[BLAIR].methods = [made]
+    await stage.ledger.remember(USER, MADE_WITHOUT_CLAIM, f"late-1 {stage.clock.now().isoformat()}")
+    await stage.service.mender.mend(USER)
+    assert stage.types_of(BLAIR) == ([] if there else ["temporaryAccessPass"])
+    assert await stage.ledger.recall(USER, MADE_WITHOUT_CLAIM) is None
 
 
 async def test_account_when_the_user_is_gone_then_there_is_nothing_to_set_right(door: Door) -> None:

@@ -4,19 +4,24 @@ import asyncio
 import itertools
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from sandbox.tenant import Fault, RoleAssignment, method
 from sandbox.vault import Silence
-from shared.errors import NoAnswerError, OperatorError, ThrottledError, UnavailableError
-from shared.model import AcceptedRequest, Outcome
+from shared.errors import ClaimLostError, NoAnswerError, OperatorError, ThrottledError, UnavailableError
+from shared.ledger.tables import CALL_SECONDS
+from shared.model import AcceptedRequest, Evidence, Outcome, PlannedStep, ReferenceKind, UserReference
+from shared.passes import FINISH_SECONDS
 from shared.permissions import STEP_NEEDS
 from shared.policy import Policy, parse_policy
-from shared.steps import make_password
+from shared.reception import LONGEST_SECONDS, WORK_SECONDS
+from shared.service import make_service
+from shared.steps import StepTaker, make_password
 from shared.vault import KeyVault
-from shared.vocabulary import AFTER_VERIFYING, Mark, MethodResult, Status, StepName, StepResult, UserId
+from shared.vocabulary import AFTER_VERIFYING, Mark, MethodResult, Status, Step, StepName, StepResult, UserId
 from tests.service.stage import (
     BLAIR,
     CASEY,
@@ -602,7 +607,8 @@ async def test_pass_when_the_vault_hangs_on_both_tries_then_it_is_deleted_again(
     stage.vault.add_fault(Silence(after_effect=after_effect), times=2)
     playing = replace(under(stage, policy_of("temporaryAccessPass", methods="none")), key_vault=impatient)
     try:
-        outcome = await playing.reset(CASEY, profile="p", caller=NAMED)
+        async with asyncio.timeout(15):
+            outcome = await playing.reset(CASEY, profile="p", caller=NAMED)
     finally:
         await impatient.close()
     assert step_of(outcome, StepName.TEMPORARY_ACCESS_PASS) == (StepResult.FAILED, "keyVault.noAnswer")
@@ -697,6 +703,44 @@ async def test_pass_when_whoever_waits_gives_up_then_its_code_is_in_the_vault_al
         StepResult.SKIPPED,
         f"passMadeBefore: Key Vault secret {name}",
     )
+
+
+async def test_pass_when_it_takes_too_long_after_the_delivery_was_cut_off_then_that_is_cut_off_too(
+    stage: Stage,
+) -> None:
+    """Whatever Microsoft Graph does: the delivery ends, and the next try deletes the pass whose code is lost."""
+    stage.tenant.add_fault(Fault(method="POST", path="temporaryAccessPassMethods", when="after", hold="answer"))
+    policy = policy_of("temporaryAccessPass", methods="none")
+    playing = under(stage, policy)
+    row = await accept(playing, CASEY)
+    steps = StepTaker(stage.directory, stage.ledger, stage.clock, stage.key_vault, finish_seconds=0.1)
+    service = make_service(policy, stage.directory, stage.ledger, stage.clock, steps)
+    handling = asyncio.create_task(service.handle(row, stage.clock.now() + timedelta(seconds=240)))
+    await asyncio.wait_for(stage.tenant.holds.reached("answer"), 20)
+    handling.cancel()
+    await asyncio.wait({handling}, timeout=5)
+    assert handling.cancelled()
+    assert stage.types_of(CASEY) == ["temporaryAccessPass"]
+    assert [task for task in asyncio.all_tasks() if "PassMaker" in repr(task)] == []
+    outcome = await resumed_once(stage, playing, row)
+    assert (outcome.status, len(stage.vault.secrets)) == (Status.COMPLETED, 1)
+    assert step_of(outcome, StepName.TEMPORARY_ACCESS_PASS)[0] is StepResult.DONE
+    assert stage.types_of(CASEY) == ["temporaryAccessPass"]
+
+
+def test_what_is_waited_for_after_a_delivery_was_cut_off_ends_before_the_delivery_has_to() -> None:
+    """A claim is given back then, by one call of the ledger."""
+    assert WORK_SECONDS + FINISH_SECONDS + CALL_SECONDS <= LONGEST_SECONDS
+
+
+async def test_step_when_no_claim_is_held_then_nothing_is_changed(stage: Stage) -> None:
+    """Whoever takes a step holds the claim on its user."""
+    user = await stage.directory.find_user(UserReference(ReferenceKind.OBJECT_ID, CASEY))
+    assert user is not None
+    row, planned = await accept(stage, CASEY), PlannedStep(Step(StepName.DISABLE_ACCOUNT))
+    with pytest.raises(ClaimLostError):
+        await stage.service.steps.take(planned, Evidence(user, stage.clock.now()), row.key)
+    assert stage.changes() == []
 
 
 # --- Instead of a reset -----------------------------------------------------------------------------------------
