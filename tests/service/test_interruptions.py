@@ -117,8 +117,8 @@ async def test_request_when_interrupted_at_a_write_then_ended_once_by_another(
 
 def places(writes: list[Write], kind: Kind) -> list[int]:
     """Return which writes are interrupted: every one, or a third of those from the last before the first change on."""
-    if EVERY_WRITE:
-        return list(range(len(writes)))
+    if EVERY_WRITE:  # but for the first: what is accepted again after a refusal is another run
+        return list(range(1, len(writes)))
     changed = next(at for at, write in enumerate(writes) if write.area == "directory")
     return list(range(changed - 1 + list(Kind).index(kind) % 3, len(writes), 3))
 
@@ -135,6 +135,9 @@ async def complaints(run: Run, ending: Ending) -> list[str]:
     noted = await run.ledgers[1].recall(run.user_id, SWITCHED_WITHOUT_CLAIM)
     gone = [line.result for line in outcome.methods if line.type != PASS_TYPE]
     reset = ending.status is Status.COMPLETED
+    # A pass that was made late took the place of the one that was told: it is deleted, with an alert.
+    late = run.writes_after_stall is not None and "create_pass" in after_stall
+    passes = ([True] * ending.passes, []) if late else ([True] * ending.passes,)
     holds = {
         "ended as it must": (outcome.status, outcome.verified) == (ending.status, reset),
         "reported": row.reported,
@@ -152,7 +155,7 @@ async def complaints(run: Run, ending: Ending) -> list[str]:
         "every step told as done": all(is_done(line.result, line.detail) for line in outcome.steps),
         "nothing else changed": set(changed) <= ending.wanted,
         "counted": ending.starts <= run.counted <= 2 * ending.starts,
-        "one pass, with its code in the vault": passes_of(run, outcome) == [True] * ending.passes,
+        "one pass, with its code in the vault": passes_of(run, outcome) in passes,
         "a stalled worker makes one change at most": len(after_stall) <= 1,
     }
     return [what for what, is_so in holds.items() if not is_so] + sorted(run.wrong)
