@@ -1,7 +1,7 @@
 """Holding a claim in a store that fails in ways no real store does on demand."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
@@ -9,7 +9,7 @@ from shared.errors import ClaimHeldError, ClaimLostError, LedgerUnavailableError
 from shared.ledger.holding import HeldClaim
 from shared.model import AcceptedRequest, Coverage, Evidence, Outcome
 from shared.ports import Claim
-from shared.vocabulary import UserId
+from shared.vocabulary import Mark, UserId
 from tests.contract.ledger_values import START, accepted, coverage, evidence, outcome
 
 USER_ID = UserId("c4be")
@@ -47,6 +47,10 @@ class Store:
         """Renew or fail, as told, and keep it."""
         await self.renew(user_id, holder)
         self.kept.append(found)
+
+    async def write_marks(self, user_id: UserId, holder: str, _marks: Mapping[Mark, str | None]) -> None:
+        """Renew or fail, as told."""
+        await self.renew(user_id, holder)
 
     async def read_coverages(self, _user_id: UserId) -> tuple[Coverage, ...]:
         """Return what was kept last."""
