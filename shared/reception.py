@@ -12,7 +12,6 @@ from shared.acceptance import DELIVERY_SECONDS, ROWS_AT_ONCE, SAFETY_RESUME_SECO
 from shared.endings import Endings, GiveUp, Obstacle, body_of, code_of
 from shared.errors import (
     BusUnavailableError,
-    ClaimLostError,
     GraphError,
     Later,
     LedgerUnavailableError,
@@ -241,7 +240,7 @@ class Reception:
                 outcome = await self.handle(accepted, self.clock.now() + timedelta(seconds=self.inline_seconds))
         except (Later, GraphError, TimeoutError, LedgerUnavailableError) as error:
             self.endings.tell_obstacle(accepted, error, resumed_at.isoformat(timespec="seconds"))
-            if isinstance(error, ClaimLostError):  # that resume may have come already, and the claim was lost to it
+            if self.clock.now() >= resumed_at:  # this worker stood still: that resume may have come already
                 with suppress(BusUnavailableError):
                     await self.endings.come_back(accepted)
             return Pending(accepted.key, await self._remember_obstacle(accepted, error, resumed_at))

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sandbox.command import INTERRUPTED, NOT_STARTED, OK
 from sandbox.checking import check, check_all
+from sandbox.command import INTERRUPTED, NOT_STARTED, OK
 from sandbox.demonstration import Story, show
 from sandbox.holding import hold_back
 from sandbox.people import list_people
@@ -170,8 +170,6 @@ async def test_run_when_the_ledger_cannot_be_used_then_it_says_so_in_a_sentence(
         assert not await show(stage, said.append, patience_seconds=3)
         await stage.host.kill()  # what it was given will never end
     assert any(line.endswith("  not accepted: its ledger cannot be used") for line in said)
-    problems = said[-1].strip().splitlines()
-    print(problems)
 
 
 async def start(*words: str) -> asyncio.subprocess.Process:
