@@ -278,6 +278,18 @@ async def test_compromise_that_was_seen_ahead_of_the_clock_is_covered_like_one_s
     assert [told["status"] for told in door.told()] == ["completed", "covered", "covered"]
 
 
+async def test_message_that_was_sent_again_while_its_reset_ran_is_a_replay_although_its_clock_is_fast(
+    door: Door,
+) -> None:
+    """Nobody has seen what had not happened when they asked."""
+    at = door.stage.clock.now()
+    ahead = (at + timedelta(minutes=4)).isoformat()
+    body = b'{"requestId": "INC-1", "user": "%s", "observedAt": "%s"}' % (DEVON.encode(), ahead.encode())
+    for number in range(2):
+        await door.reception().receive(Delivery(body, f"M{number}", number, at + timedelta(seconds=number)))
+    assert [(told["status"], told["replayed"]) for told in door.told()] == [("completed", False), ("completed", True)]
+
+
 async def test_method_that_came_too_late_to_be_tried_is_told_by_the_next_alert(door: Door) -> None:
     """An intruder who registers again and again is not quietly covered."""
     stage = door.stage
