@@ -46,8 +46,11 @@ class Endings:
         await self.tell(outcome, body)
         await self.ledger.mark_reported(accepted.key, accepted.run)
 
-    async def tell(self, outcome: Outcome, body: bytes) -> None:
-        """Tell the topic; what cannot be carried out also goes to the rejected queue when it came from a queue."""
+    async def tell(self, outcome: Outcome, body: bytes, *, copied: bool = False) -> None:
+        """Tell the topic; what cannot be carried out also goes to the rejected queue when it came from a queue.
+
+        Not where its message is `copied` there already: each of hundreds in one body would be a copy of them all.
+        """
         log(
             "finished",
             requestId=outcome.request_id,
@@ -64,19 +67,19 @@ class Endings:
         rejected = outcome.status is Status.FAILED or (
             outcome.status is Status.INVALID and outcome.source is Source.QUEUE
         )
-        if rejected:
+        if rejected and not copied:
             text = " ".join(reason.text for reason in outcome.reasons)
             code = outcome.reasons[0].code
             await self.bus.reject(RejectedCopy(body, code, text, outcome.request_id, outcome.caller))
 
-    async def end_malformed(self, row: AcceptedRequest, body: bytes | None = None) -> None:
+    async def end_malformed(self, row: AcceptedRequest, body: bytes | None = None, *, copied: bool = False) -> None:
         """Keep what is no request, where its id is not another's; tell it if it came in a message, `body`.
 
         Raises BusUnavailableError and LedgerUnavailableError; a second call tells it again.
         """
         kept = await self.ledger.accept(row)
         if row.outcome and body is not None:
-            await self.tell(row.outcome, body)
+            await self.tell(row.outcome, body, copied=copied)
         if kept.is_malformed:
             await self.ledger.mark_reported(kept.key, kept.run)
 

@@ -101,9 +101,8 @@ class Reception:
         if len(items) > 1:  # nobody asks for the parent of one
             await self.acceptance.remember_families(rows, parent_id)
         kept = await self.acceptance.accept_all(offers, at_once=len(items) > 1)
-        for row in rows:
-            if row.is_malformed:
-                await self.endings.end_malformed(row, delivery.body)
+        for place, row in enumerate(row for row in rows if row.is_malformed):
+            await self.endings.end_malformed(row, delivery.body, copied=place > 0)
         await self._tell_again(kept, delivery.body)
         going_on = _going_on(kept)
         if len(offers) != 1 and going_on:
@@ -115,9 +114,11 @@ class Reception:
 
     async def _tell_again(self, kept: Iterable[AcceptedRequest | Outcome], body: bytes) -> None:
         """Tell how those of a message ended that have; what a late worker did to their users is looked at too."""
+        copied = False
         for ended in kept:
             if isinstance(ended, Outcome):
-                await self.endings.tell(ended, body)
+                await self.endings.tell(ended, body, copied=copied)
+                copied = True
             elif ended.outcome:
                 if not await self._is_mended(ended):
                     await self.endings.come_back(ended)

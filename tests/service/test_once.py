@@ -1111,6 +1111,22 @@ async def test_covered_when_a_step_was_not_done_then_it_is_partial_and_soon_trie
     assert door.stage.tenant.directory.users[DEVON].properties["accountEnabled"] is False
 
 
+async def test_covered_when_the_account_was_disabled_again_since_then_it_is_not_told_as_enabled(door: Door) -> None:
+    """Whoever asks for the account to be enabled learns that it is not."""
+    stage = under(door.stage, policy_of("disableAccount", "revokeSessions", "enableAccount"))
+    seen_at = stage.clock.now()
+    assert (await stage.reset(DEVON, profile="p", caller=NAMED)).status is Status.COMPLETED
+    more: dict[str, Any] = {"request_id": "INC-2", "profile": "p", "caller": NAMED, "observed_at": seen_at}
+    assert (await stage.reset(DEVON, **more)).status is Status.COVERED
+    stage.tenant.directory.users[DEVON].properties["accountEnabled"] = False
+    outcome = await stage.reset(DEVON, **more | {"request_id": "INC-3"})
+    assert (outcome.status, [reason.code for reason in outcome.reasons]) == (
+        Status.PARTIAL,
+        ["coveredBy", "changedSince"],
+    )
+    assert outcome.reasons[1].step == "enableAccount"
+
+
 def step_of_told(told: dict[str, Any], step: str) -> str | None:
     """Return the result of a step."""
     return next((line["result"] for line in told["steps"] if line["step"] == step), None)

@@ -239,6 +239,20 @@ async def test_message_that_is_malformed_is_told_and_copied_with_its_reason(door
     assert door.resumes() == []
 
 
+async def test_message_when_many_of_it_are_invalid_then_it_is_copied_once(door: Door) -> None:
+    """Each is told; a body of 200 KB that names hundreds must not fill the rejected queue with hundreds of bodies."""
+    body = json.dumps([{"user": f"x{number}"} for number in range(3)])
+    await door.receive(body)
+    assert [told["status"] for told in door.told()] == ["invalid"] * 3
+    assert [copy.body.decode() for copy in door.rejected()] == [body]
+    named = [{"requestId": f"INC-{number}", "user": OAKLEY} for number in range(2)]
+    for one in named:
+        await door.receive({**one, "user": DEVON}, f"MSG-{one['requestId']}")
+    await door.receive(json.dumps(named))
+    assert [told["reasons"][0]["code"] for told in door.told()[-2:]] == ["requestIdReused"] * 2
+    assert len(door.rejected()) == 2
+
+
 async def test_message_about_nobody_is_invalid_and_its_own_body_is_copied(door: Door) -> None:
     """An unknown user is found out after acceptance; the copy is what was sent all the same."""
     body = {"requestId": "INC-1", "user": "nobody@contoso.example"}
