@@ -212,7 +212,9 @@ def _counted(names: Sequence[str]) -> list[str]:
 
 
 def _sum_up(failures: dict[str, str]) -> list[str]:
-    """Say why some have no outcome, a sentence for each reason."""
+    """Say why some have no outcome, a sentence for each reason, in the story's order."""
+    order = [request.request_id for request in REQUESTS_OF_THE_SHOW]
+    failures = dict(sorted(failures.items(), key=lambda item: order.index(item[0])))
     return [
         f"{', '.join(one for one, why in failures.items() if why == reason)}: {reason}"
         for reason in dict.fromkeys(failures.values())

@@ -170,6 +170,14 @@ async def test_run_when_the_ledger_cannot_be_used_then_it_says_so_in_a_sentence(
         assert not await show(stage, said.append, patience_seconds=3)
         await stage.host.kill()  # what it was given will never end
     assert any(line.endswith("  not accepted: its ledger cannot be used") for line in said)
+    problems = said[-1].strip().splitlines()
+    assert problems[0].startswith("INC-1-val, INC-2-blair, INC-3-blair, ")
+    assert problems[1] == "HTTP-4-devon, HTTP-5-oakley, HTTP-14-emery: the app answered 503"
+    assert problems[2].startswith("HTTP-15-rory: shared.operate pause says: There is no ledger at ")
+    assert problems[0].endswith(
+        ": no outcome came within 3 s, and the app says that its ledger cannot be used: is the disk full?"
+    )
+    assert problems[3:] == ["the rejected queue should hold 3 copies, but holds 0"]
 
 
 async def start(*words: str) -> asyncio.subprocess.Process:
