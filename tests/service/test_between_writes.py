@@ -10,11 +10,11 @@ import pytest
 from sandbox.tenant import Fault
 from sandbox.tenant import method as a_method
 from shared.errors import BusUnavailableError, ClaimLostError, HeldBackError
-from shared.mending import SWITCHED_WITHOUT_CLAIM
 from shared.model import Control
 from shared.patience import LOST_AFTER, PATIENCE
 from shared.ports import Delivery
 from shared.reception import HOLD_BACK_SECONDS
+from shared.steps import SWITCHED_WITHOUT_CLAIM
 from shared.vocabulary import StepName, UserId, WaitingFor
 from tests.service.stage import DEVON, FINLEY, OAKLEY, Stage, policy_with, request_for, under
 from tests.service.test_reception import OUTCOMES, REQUESTS, Door, open_door

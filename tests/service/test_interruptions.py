@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.tenant import method as a_method
-from shared.mending import SWITCHED_WITHOUT_CLAIM
 from shared.model import Outcome
-from shared.steps import DISABLED_BY_US, ENABLED_BY_US
+from shared.steps import DISABLED_BY_US, ENABLED_BY_US, SWITCHED_WITHOUT_CLAIM
 from shared.vocabulary import Caller, MethodId, Status
 from tests.service.interruptions import PASS_TYPE, Case, Kind, Run, Site, Write, open_site
 from tests.service.stage import POLICY, policy_with

@@ -214,13 +214,9 @@ async def test_account_when_the_late_worker_is_cut_off_then_it_is_enabled_again(
 async def test_request_when_its_message_comes_again_before_the_account_was_looked_at_then_it_waits(door: Door) -> None:
     """What was noted does not stay, to be held against what an administrator does later."""
     stage, body = door.stage, {"requestId": "INC-1", "user": BLAIR}
-    offered = door.reception().acceptance.offer(
-        *read_body(json.dumps(body).encode(), door.reception().acceptance.envelope(RequestId("MSG-1"), derive=True)),
-        QUEUE,
-        Source.QUEUE,
-        stage.clock.now(),
-        RequestId("MSG-1"),
-    )
+    acceptance, parent_id = door.reception().acceptance, RequestId("MSG-1")
+    (item,) = read_body(json.dumps(body).encode(), acceptance.envelope(parent_id, derive=True))
+    offered = acceptance.offer(item, QUEUE, Source.QUEUE, stage.clock.now(), parent_id)
     await stage.ledger.accept(replace(offered, user_id=USER))
     await stage.service.mender.note(USER, StepName.DISABLE_ACCOUNT)
     async with stage.ledger.claim(USER):
