@@ -33,6 +33,7 @@ from shared.ports import Bus, Call, Clock, Delivery, Family, Finished, Ledger, P
 from shared.vocabulary import QUEUE, Caller, RequestId, Source, UserId
 
 WORK_SECONDS = 260.0  # after which what a delivery does is cut off, whatever Microsoft Graph does
+MEND_SECONDS = 20.0  # for setting an account right before: both together leave time to settle
 LONGEST_SECONDS = 290.0  # after which the whole delivery is: its message's lock lasts 300
 INLINE_SECONDS = 60.0  # how long a call waits for its outcome: Logic Apps give up after 120 s
 # A delivery that fails is delivered again at once, five times in all: it is given back slowly, so that an outage of
@@ -158,7 +159,7 @@ class Reception:
         if user_id is None:
             return True
         try:
-            async with asyncio.timeout(self.work_seconds):
+            async with asyncio.timeout(MEND_SECONDS):
                 await self.mend(user_id)
         except (Later, GraphError, TimeoutError) as error:
             log("notMended", logging.WARNING, userId=user_id, code=code_of(error))
